@@ -1,0 +1,72 @@
+package grace
+
+import (
+	"errors"
+	"fmt"
+)
+
+// ErrBusy is what errors.Is finds in a *BusyError.
+var ErrBusy = errors.New("a handover is under way")
+
+// BusyError refuses a handover because this process is in no state to begin one.
+type BusyError struct {
+	State State
+}
+
+func (e *BusyError) Error() string { return "hand over: busy: this process is " + e.State.String() }
+
+// Is makes errors.Is(err, ErrBusy) true.
+func (e *BusyError) Is(target error) bool { return target == ErrBusy }
+
+// Cause says why a handover was undone.
+type Cause string
+
+// The causes.
+const (
+	CauseExec         Cause = "exec"          // could not be started at all
+	CauseExited       Cause = "exited"        // ended before it was ready
+	CauseTimeout      Cause = "start-timeout" // not ready within the start timeout
+	CauseIncompatible Cause = "incompatible"  // speaks no protocol version of ours
+	CauseCrashed      Cause = "crashed"       // ended on probation
+	CauseHung         Cause = "hung"          // stopped answering on probation
+	CauseIll          Cause = "ill"           // said on probation that it is not well
+	CauseCommit       Cause = "commit"        // it proved itself, but the commit failed
+	CauseStopped      Cause = "stopped"       // a stop was asked for; no verdict
+	CauseCanceled     Cause = "canceled"      // the context of Handover ended; no verdict
+)
+
+// HandoverError is a handover that was undone: the process that returns it serves (CauseStopped: it stops).
+type HandoverError struct {
+	Cause      Cause
+	Generation int    // of the successor
+	PID        int    // of the successor; 0 if it never was
+	Path       string // what was started
+	LastWords  string // last lines of its standard error, or its crash output; untrusted text
+	Err        error
+}
+
+func (e *HandoverError) Error() string {
+	return fmt.Sprintf("hand over to %s: %s: %v", e.Path, e.Cause, e.Err)
+}
+
+func (e *HandoverError) Unwrap() error { return e.Err }
+
+// Undone reports whether the successor had been ready, and so had served, before it was undone.
+func (e *HandoverError) Undone() bool {
+	switch e.Cause {
+	case CauseCrashed, CauseHung, CauseIll, CauseCommit:
+		return true
+	}
+	return false
+}
+
+// Guilty reports whether the build itself is to blame: it crashed, hung or fell ill on probation.
+func (e *HandoverError) Guilty() bool {
+	return e.Cause == CauseCrashed || e.Cause == CauseHung || e.Cause == CauseIll
+}
+
+// Verdict reports whether the attempt says anything about the build: not if it was stopped or canceled.
+func (e *HandoverError) Verdict() bool { return e.Cause != CauseStopped && e.Cause != CauseCanceled }
+
+// Words returns LastWords.
+func (e *HandoverError) Words() string { return e.LastWords }

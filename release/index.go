@@ -1,0 +1,144 @@
+package release
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"time"
+)
+
+// IndexSchema is the schema number this package writes, and the highest it reads.
+const IndexSchema = 1
+
+// MaxIndexSize is the largest index, in bytes, that ParseIndex accepts.
+const MaxIndexSize = 1 << 20
+
+// Index lists the releases of one channel for one platform, newest first. It is the one thing that a
+// running server needs to choose an update; in a feed it is a TUF target, so its bytes are trusted
+// before they are parsed.
+type Index struct {
+	Schema   int       `json:"schema"`
+	App      string    `json:"app"`
+	Channel  string    `json:"channel"`
+	Platform Platform  `json:"platform"`
+	Releases []Release `json:"releases"`
+}
+
+// Release is one version for one platform.
+type Release struct {
+	Version   Version   `json:"version"`
+	Published time.Time `json:"published"`
+	Notes     string    `json:"notes,omitempty"`
+	Artifact  Artifact  `json:"artifact"`
+}
+
+// Artifact is the file to download: a raw executable.
+type Artifact struct {
+	// Path is where it lies below the feed's targets, slash-separated; in the feed its last element is
+	// prefixed with the digest (consistent snapshots).
+	Path   string `json:"path"`
+	Length int64  `json:"length"` // bytes
+	SHA256 Digest `json:"sha256"`
+}
+
+// ErrNoRelease says that an index holds no release that was asked for.
+var ErrNoRelease = errors.New("no such release")
+
+var (
+	nameRule = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9._-]{0,63}$`)
+	pathRule = regexp.MustCompile(`^[a-zA-Z0-9_+~][a-zA-Z0-9._+~-]*(/[a-zA-Z0-9_+~][a-zA-Z0-9._+~-]*)*$`)
+)
+
+// CheckName returns an error unless s may name an application or a channel: it becomes part of file names.
+func CheckName(kind, s string) error {
+	if !nameRule.MatchString(s) {
+		return fmt.Errorf("%s name %.80q: want 1 to 64 letters, digits, dots, underscores or dashes, a letter or digit first", kind, s)
+	}
+	return nil
+}
+
+// IndexPath is the target path of the index of a channel and platform: "stable/linux-amd64.json".
+func IndexPath(channel string, p Platform) string { return channel + "/" + p.FileName() + ".json" }
+
+// ParseIndex reads and checks an index. Unknown fields are ignored, so that newer publishers may add some;
+// a higher schema number is an error.
+func ParseIndex(b []byte) (*Index, error) {
+	if len(b) > MaxIndexSize {
+		return nil, fmt.Errorf("parse index: %d bytes, more than %d", len(b), MaxIndexSize)
+	}
+	var ix Index
+	if err := json.Unmarshal(b, &ix); err != nil {
+		return nil, fmt.Errorf("parse index: %w", err)
+	}
+	if err := ix.check(); err != nil {
+		return nil, fmt.Errorf("parse index: %w", err)
+	}
+	return &ix, nil
+}
+
+func (ix *Index) check() error {
+	if ix.Schema < 1 || ix.Schema > IndexSchema {
+		return fmt.Errorf("schema %d, this version reads up to %d", ix.Schema, IndexSchema)
+	}
+	if err := CheckName("application", ix.App); err != nil {
+		return err
+	}
+	if err := CheckName("channel", ix.Channel); err != nil {
+		return err
+	}
+	for _, r := range ix.Releases {
+		switch {
+		case r.Version.IsZero():
+			return errors.New("a release without a version")
+		case r.Artifact.Length <= 0:
+			return fmt.Errorf("release %s: length %d", r.Version, r.Artifact.Length)
+		case r.Artifact.SHA256.IsZero():
+			return fmt.Errorf("release %s: no sha256", r.Version)
+		case !pathRule.MatchString(r.Artifact.Path):
+			return fmt.Errorf("release %s: bad path %.200q", r.Version, r.Artifact.Path)
+		}
+	}
+	return nil
+}
+
+// Marshal writes the index as the publisher signs it, releases sorted newest first.
+func (ix *Index) Marshal() ([]byte, error) {
+	slices.SortStableFunc(ix.Releases, func(a, b Release) int { return b.Version.Compare(a.Version) })
+	if err := ix.check(); err != nil {
+		return nil, fmt.Errorf("write index: %w", err)
+	}
+	var buf bytes.Buffer
+	enc := json.NewEncoder(&buf)
+	enc.SetIndent("", "  ")
+	if err := enc.Encode(ix); err != nil {
+		return nil, fmt.Errorf("write index: %w", err)
+	}
+	return buf.Bytes(), nil
+}
+
+// Find returns the release of exactly this version, or ErrNoRelease.
+func (ix *Index) Find(v Version) (Release, error) {
+	for _, r := range ix.Releases {
+		if r.Version.Compare(v) == 0 {
+			return r, nil
+		}
+	}
+	return Release{}, fmt.Errorf("version %s in %s: %w", v, IndexPath(ix.Channel, ix.Platform), ErrNoRelease)
+}
+
+// Latest returns the newest release, or ErrNoRelease if there is none.
+func (ix *Index) Latest() (Release, error) {
+	if len(ix.Releases) == 0 {
+		return Release{}, fmt.Errorf("%s: %w", IndexPath(ix.Channel, ix.Platform), ErrNoRelease)
+	}
+	return slices.MaxFunc(ix.Releases, func(a, b Release) int { return a.Version.Compare(b.Version) }), nil
+}
+
+// Put adds r, in place of a release of the same version.
+func (ix *Index) Put(r Release) {
+	ix.Releases = slices.DeleteFunc(ix.Releases, func(o Release) bool { return o.Version.Compare(r.Version) == 0 })
+	ix.Releases = append(ix.Releases, r)
+}
