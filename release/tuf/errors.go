@@ -1,0 +1,72 @@
+package tuf
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// What can be wrong with a feed. Client errors match one of these by errors.Is; several may match, for instance a
+// connection that breaks inside an artifact is both ErrTruncated and ErrUnreachable.
+var (
+	// ErrUnreachable is temporary: the network, a timeout, a server that is busy or broken.
+	ErrUnreachable = errors.New("feed unreachable")
+	// ErrNotFound says that a file which the feed must have is not there (404, 410, or 403 from an object store).
+	ErrNotFound = errors.New("not found")
+	// ErrExpired says that signed metadata is past its date, or that this host's clock is wrong.
+	ErrExpired = errors.New("feed expired, or the clock is wrong")
+	// ErrBadSignature says that metadata lacks the signatures that the trusted root asks for.
+	ErrBadSignature = errors.New("bad signature")
+	// ErrRollback says that metadata is older than what was seen before, or that files of two publications are mixed.
+	ErrRollback = errors.New("version goes back or does not match")
+	// ErrMalformed says that a file is not of the kind, or of the form, that it must be.
+	ErrMalformed = errors.New("malformed")
+	// ErrHTML says that a web page came with status 200 where a file was asked for: a captive portal, a login or an error page.
+	ErrHTML = errors.New("a web page instead of a file")
+	// ErrDigestMismatch says that a file's bytes are not those that were signed for.
+	ErrDigestMismatch = errors.New("sha256 mismatch")
+	// ErrTruncated says that a file is shorter than it must be.
+	ErrTruncated = errors.New("truncated")
+	// ErrOversized says that a file is longer than it may be.
+	ErrOversized = errors.New("too long")
+	// ErrNoIndex says that the feed has nothing for this channel and platform: a name mistyped, or nothing published yet.
+	ErrNoIndex = errors.New("nothing published for this channel and platform")
+)
+
+// What can be wrong at the publisher's side.
+var (
+	// ErrExists says that Init found a repository or keys already there.
+	ErrExists = errors.New("exists already")
+	// ErrPlaintextKeys says that Init was asked to leave the root key in plain text beside the online key.
+	ErrPlaintextKeys = errors.New("root and online keys would lie together in plain text")
+	// ErrPassphrase says that a key is encrypted and the passphrase is missing or wrong.
+	ErrPassphrase = errors.New("passphrase missing or wrong")
+	// ErrNoKey says that a key file that is needed is not there.
+	ErrNoKey = errors.New("key not there")
+	// ErrNotNewer says that a version is not newer than the newest of its channel and platform.
+	ErrNotNewer = errors.New("not newer than what is published")
+	// ErrConflict says that a channel has the same version with other bytes.
+	ErrConflict = errors.New("same version, other bytes")
+	// ErrUnknownChannel says that the feed was not set up with this channel.
+	ErrUnknownChannel = errors.New("unknown channel")
+)
+
+// HTTPError is an answer that is no success. It matches ErrNotFound or ErrUnreachable where its status says so.
+type HTTPError struct {
+	URL        string // without a password
+	Status     int
+	RetryAfter time.Duration // 0 if the server did not say
+}
+
+func (e *HTTPError) Error() string { return fmt.Sprintf("get %s: status %d", e.URL, e.Status) }
+
+// Is makes an HTTPError match the sentinel of its status.
+func (e *HTTPError) Is(target error) bool {
+	switch e.Status {
+	case 403, 404, 410:
+		return target == ErrNotFound
+	case 408, 425, 429, 500, 502, 503, 504:
+		return target == ErrUnreachable
+	}
+	return false
+}
