@@ -2,11 +2,18 @@ package grace
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
-	"net"
-	"net/http"
 	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime/debug"
+	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
+
+	"github.com/moult-go/moult/grace/role"
 )
 
 // Defaults of [Options]. DefaultTimeout keeps the name and meaning it has in beego's grace module.
@@ -23,7 +30,7 @@ var (
 
 // Options configures a Process. The zero value is useful.
 type Options struct {
-	Name    string // of the application, for the proof; default: base name of the install path
+	Name    string // of the application, for the proof; default: base name of the executable
 	Version string // of the application, for the proof; default: of the main module
 
 	Logger *slog.Logger // default: discards
@@ -37,7 +44,7 @@ type Options struct {
 	// Health is this process's own judgement. It is asked before readiness is declared and, on probation,
 	// once in each health interval. Default: always well.
 	Health func(ctx context.Context) error
-	// HealthPath is the path a predecessor requests, through the real socket, of its successor's HTTP
+	// HealthPath is the path that a predecessor requests, through the real socket, of its successor's HTTP
 	// servers: any status below 500 is well. Default: "OPTIONS *", which net/http answers by itself.
 	HealthPath string
 
@@ -54,14 +61,39 @@ type Options struct {
 	OnEvent func(Event)
 }
 
-// Socket says what to listen on. It is also the key by which a successor finds an inherited socket:
-// network, address as requested (so ":0" keeps its port) and name; equal keys are told apart by order.
+func (o *Options) fill() {
+	def := func(d *time.Duration, v time.Duration) {
+		if *d == 0 {
+			*d = v
+		}
+	}
+	def(&o.StartTimeout, 60*time.Second)
+	def(&o.Probation, DefaultProbation)
+	def(&o.UpdateProbation, DefaultUpdateProbation)
+	def(&o.DrainTimeout, DefaultTimeout)
+	def(&o.HealthInterval, time.Second)
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.OnEvent == nil {
+		o.OnEvent = func(Event) {}
+	}
+	if o.Health == nil {
+		o.Health = func(context.Context) error { return nil }
+	}
+	if o.Orphaned == nil {
+		o.Orphaned = func(context.Context) (func() error, error) { return nil, nil }
+	}
+}
+
+// Socket says what to listen on. Network, address as requested (so ":0" keeps the port it got) and name
+// are also the key by which a successor finds an inherited socket; equal keys are told apart by order.
 type Socket struct {
 	Name    string // optional
 	Network string // "tcp", "tcp4", "tcp6" or "unix"
 	Address string // as for net.Listen
 
-	// Held sockets stay with the predecessor until COMMIT, instead of moving at readiness: the admin socket.
+	// Held sockets stay with the predecessor until COMMIT, instead of moving at readiness: an admin socket.
 	Held bool
 	// Mode is the permission of a Unix socket's file; 0 leaves it to the umask.
 	Mode os.FileMode
@@ -89,59 +121,201 @@ const (
 	StepOrphaned   Step = "orphaned"    // in a successor: the predecessor died before COMMIT
 )
 
-// New returns the Process of this program. In the stage and proof roles it does not return (package role).
-func New(o Options) (*Process, error) { panic("unwritten") }
-
 // Process owns the named listeners of this program and hands them over to a successor.
-type Process struct{}
+// Its methods may be called from any goroutine.
+type Process struct {
+	o           Options
+	log         *slog.Logger
+	generation  int
+	installPath string
+	dir         string        // working directory at the start of the line of processes
+	probation   time.Duration // of this process, as its predecessor said; 0 in generation 1
 
-// Listen is [Process.Open] without a name.
-func (p *Process) Listen(network, address string) (net.Listener, error) { panic("unwritten") }
+	up    *link // to the predecessor; nil in generation 1
+	state atomic.Int32
 
-// Open returns the inherited socket of this key, or binds a new one. Accept parks while another generation
-// serves, and returns net.ErrClosed once this process will never accept again.
-func (p *Process) Open(s Socket) (net.Listener, error) { panic("unwritten") }
+	conns  *conns
+	polite atomic.Bool // answers say Connection: close
 
-// Inherited returns the first inherited socket of this name that has not been claimed yet.
-func (p *Process) Inherited(name string) (Socket, bool) { panic("unwritten") }
+	mu        sync.Mutex
+	gates     []*gate
+	heirlooms []*inherited
+	accepting map[bool]bool // by Socket.Held: open new gates at once
+	ended     bool
 
-// Serve serves HTTP on a listener of this Process until the process has drained; then it returns nil.
-// It wraps srv.Handler and srv.ConnState, and drains without http.Server.Shutdown.
-func (p *Process) Serve(srv *http.Server, ln net.Listener) error { panic("unwritten") }
+	// What others ask of the goroutine that owns the state.
+	requests  chan *request
+	readiness chan readiness
+	stops     chan os.Signal
+	hangups   chan os.Signal
 
-// Ready declares that every listener is being served. In a successor it tells the predecessor to stand by
-// and returns when that is done. Call it once.
-func (p *Process) Ready(ctx context.Context) error { panic("unwritten") }
+	// What that goroutine tells others, by closing.
+	active   chan struct{}
+	draining chan struct{}
+	exited   chan struct{}
 
-// Active is closed when no other generation serves or can come back: at once in generation 1 when it is
-// ready, at COMMIT in a successor.
-func (p *Process) Active() <-chan struct{} { panic("unwritten") }
-
-// Draining is closed when this process begins to drain.
-func (p *Process) Draining() <-chan struct{} { panic("unwritten") }
-
-// Wait returns nil when this process was replaced or stopped, and has drained.
-func (p *Process) Wait(ctx context.Context) error { panic("unwritten") }
-
-// Stop asks for a drain and an end, as TERM does. In standby it is passed on to the successor.
-func (p *Process) Stop() { panic("unwritten") }
-
-// Handover starts the executable at path with this process's sockets, stands by through its probation, runs
-// commit (nil: nothing to commit) and lets go. A nil error means COMMIT was acknowledged and this process drains. Any error
-// means that this process serves on: *BusyError if a handover is under way, *HandoverError otherwise.
-func (p *Process) Handover(ctx context.Context, path string, commit func() error) error {
-	panic("unwritten")
+	// Only that goroutine uses the rest.
+	mail        <-chan message // from the predecessor; nil when it is gone, or never was
+	child       *child         // the successor, once it has been ready
+	firstStop   time.Time      // when a stop was first asked for
+	hangupKept  bool           // one HUP, to run after the handover under way
+	awaitHangup chan struct{}  // closed when the HUP under way has been carried out
 }
 
+// request asks for a handover; done gets its verdict.
+type request struct {
+	ctx    context.Context
+	path   string
+	commit func() error
+	done   chan error
+}
+
+// readiness asks to be declared ready; done gets the verdict.
+type readiness struct {
+	done chan error
+}
+
+func init() { role.Protocols = []int{protocolVersion} }
+
+var taken atomic.Bool
+
+// New returns the Process of this program: one in the whole process, since it owns the signals TERM, INT, HUP and
+// USR2. In the stage and proof roles it does not return (package role).
+func New(o Options) (*Process, error) {
+	role.Act(role.Report{Name: o.Name, Version: o.Version})
+	if taken.Swap(true) {
+		return nil, fmt.Errorf("grace: New was called before: a program has one Process")
+	}
+	o.fill()
+	p := &Process{
+		o: o, log: o.Logger, generation: 1,
+		conns:     newConns(),
+		accepting: map[bool]bool{},
+		requests:  make(chan *request),
+		readiness: make(chan readiness),
+		stops:     make(chan os.Signal, 8),
+		hangups:   make(chan os.Signal, 1),
+		active:    make(chan struct{}),
+		draining:  make(chan struct{}),
+		exited:    make(chan struct{}),
+	}
+	if err := p.begin(); err != nil {
+		return nil, err
+	}
+	p.watchSignals()
+	go p.own()
+	return p, nil
+}
+
+// begin finds out who this process is: generation 1, or a successor.
+func (p *Process) begin() error {
+	if role.Current() == role.Successor {
+		return p.inherit()
+	}
+	exe, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("grace: find the executable: %w", err)
+	}
+	if p.installPath, err = filepath.EvalSymlinks(exe); err != nil {
+		return fmt.Errorf("grace: resolve the executable: %w", err)
+	}
+	// A missing working directory is no reason not to serve; a successor then starts in it as well.
+	p.dir, _ = os.Getwd()
+	return nil
+}
+
+// watchSignals asks for the signals. What was ignored at the start (nohup, a shell's background) stays ignored.
+func (p *Process) watchSignals() {
+	for _, s := range stopSignals {
+		if !signal.Ignored(s) {
+			signal.Notify(p.stops, s)
+		}
+	}
+	for _, s := range hangupSignals {
+		if !signal.Ignored(s) {
+			signal.Notify(p.hangups, s)
+		}
+	}
+}
+
+// Ready declares that every listener is being served: Accept returns connections from here on. In a successor
+// it tells the predecessor to stand by. An error (this process is not well, or is to stop) means that the
+// caller should end the program. Call it once.
+func (p *Process) Ready(ctx context.Context) error {
+	if err := p.o.Health(ctx); err != nil {
+		err = fmt.Errorf("declare readiness: not well: %w", err)
+		p.up.send(newMessage(msgFail, "reason", err.Error()))
+		return err
+	}
+	r := readiness{make(chan error, 1)}
+	select {
+	case p.readiness <- r:
+		return <-r.done
+	case <-p.exited:
+		return fmt.Errorf("declare readiness: this process is %s", p.State())
+	case <-ctx.Done():
+		return fmt.Errorf("declare readiness: %w", ctx.Err())
+	}
+}
+
+// Handover starts the executable at path with this process's sockets, stands by through its probation, runs
+// commit (nil: nothing to commit) and lets go. A nil error means that COMMIT was acknowledged and that this
+// process drains. Any error means that this process serves on: a *BusyError if a handover is under way, a
+// *HandoverError otherwise. Ending ctx before the commit has begun takes the successor back.
+func (p *Process) Handover(ctx context.Context, path string, commit func() error) error {
+	r := &request{ctx, path, commit, make(chan error, 1)}
+	select {
+	case p.requests <- r:
+		return <-r.done
+	case <-p.exited:
+		return &BusyError{p.State()}
+	case <-ctx.Done():
+		return fmt.Errorf("hand over: %w", ctx.Err())
+	}
+}
+
+// Stop asks for a drain and an end, as TERM does. In standby it is passed on to the successor.
+func (p *Process) Stop() {
+	select {
+	case p.stops <- os.Interrupt:
+	default:
+	}
+}
+
+// Wait returns nil when this process was replaced or stopped, and has drained.
+func (p *Process) Wait(ctx context.Context) error {
+	select {
+	case <-p.exited:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Active is closed when no predecessor serves or can come back: when generation 1 is ready, at COMMIT in a
+// successor. What only one process may do begins here.
+func (p *Process) Active() <-chan struct{} { return p.active }
+
+// Draining is closed when this process begins to drain.
+func (p *Process) Draining() <-chan struct{} { return p.draining }
+
 // InstallPath is the path this line of processes was started from, symbolic links followed, resolved once by
-// generation 1.
-func (p *Process) InstallPath() string { panic("unwritten") }
+// generation 1. The system is never asked again: it would name the file that the inode was renamed to.
+func (p *Process) InstallPath() string { return p.installPath }
 
 // Generation counts from 1 along the line of processes.
-func (p *Process) Generation() int { panic("unwritten") }
-
-// State returns where this process is in the table of states.
-func (p *Process) State() State { panic("unwritten") }
+func (p *Process) Generation() int { return p.generation }
 
 // Connections counts the open connections that came in through this Process's listeners.
-func (p *Process) Connections() int { panic("unwritten") }
+func (p *Process) Connections() int { return p.conns.count() }
+
+// note tells of a step about a successor.
+func (p *Process) note(s Step, c *child, err error) {
+	p.o.OnEvent(Event{Step: s, Generation: c.generation, PID: c.pid, Path: c.path, Err: err})
+}
+
+// arguments are frozen before the program can change them.
+var arguments = slices.Clone(os.Args)
+
+// setCrashOutput is debug.SetCrashOutput; the predecessor reads a successor's last words there.
+func setCrashOutput(f *os.File) error { return debug.SetCrashOutput(f, debug.CrashOptions{}) }

@@ -1,0 +1,125 @@
+package grace
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strconv"
+	"time"
+)
+
+// child is our successor's process. Its goroutines (reader of the link, reader of last words, reaper) end
+// with it.
+type child struct {
+	pid        int
+	generation int
+	path       string
+	link       *link
+	words      *lastWords
+	proc       *os.Process
+
+	gone   chan struct{}    // closed when it is reaped
+	status *os.ProcessState // after gone
+
+	// Only the owner of the state uses these.
+	claimed  map[int]bool // places in the offer
+	finished bool         // its exit is no verdict: it was told to stop, or has a successor of its own
+}
+
+func newChild(pid, generation int, path string, conn net.Conn, words *lastWords) *child {
+	c := &child{pid: pid, generation: generation, path: path, link: newLink(conn), words: words,
+		gone: make(chan struct{}), claimed: map[int]bool{}}
+	proc, err := os.FindProcess(pid)
+	if err != nil { // never on Unix
+		panic(err)
+	}
+	c.proc = proc
+	go c.link.read()
+	go c.reap()
+	return c
+}
+
+func (c *child) reap() {
+	c.status, _ = c.proc.Wait()
+	close(c.gone)
+}
+
+// kill does not wait: the memory of a large process takes seconds to go.
+func (c *child) kill() {
+	if err := c.proc.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return
+	}
+}
+
+// watch returns a channel that is closed as soon as the process has begun to die, which with much memory is
+// seconds before its descriptors close and it can be reaped. It polls every period until ctx ends.
+func (c *child) watch(ctx context.Context, period time.Duration) <-chan struct{} {
+	dying := make(chan struct{})
+	go func() {
+		tick := time.NewTicker(period)
+		defer tick.Stop()
+		probe := newExitProbe(c.pid)
+		defer probe.close()
+		for {
+			select {
+			case <-tick.C:
+				if probe.exiting() {
+					close(dying)
+					return
+				}
+			case <-c.gone:
+				close(dying)
+				return
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return dying
+}
+
+// readClaims takes the places of the sockets that a READY names.
+func (c *child) readClaims(m message) {
+	for _, s := range m.fields["socket"] {
+		if i, err := strconv.Atoi(s); err == nil {
+			c.claimed[i] = true
+		}
+	}
+}
+
+// ending describes how the process ended, after it was reaped.
+func (c *child) ending() string {
+	if c.status == nil {
+		return "ended"
+	}
+	return c.status.String()
+}
+
+// burial bounds the wait for an exit status and last words.
+const burial = 15 * time.Second
+
+// bury waits until the process is gone and turns what is known into an error.
+func (c *child) bury(cause Cause, why error) *HandoverError {
+	e := &HandoverError{Cause: cause, Generation: c.generation, PID: c.pid, Path: c.path, Err: why}
+	timeout := time.NewTimer(burial)
+	defer timeout.Stop()
+	select {
+	case <-c.gone:
+		select {
+		case <-c.words.done:
+		case <-time.After(100 * time.Millisecond): // a grandchild may hold the pipe open
+		}
+		if why == nil {
+			e.Err = fmt.Errorf("%s", c.ending())
+		}
+	case <-timeout.C:
+		if why == nil {
+			e.Err = errors.New("not reaped yet")
+		}
+	}
+	e.LastWords = c.words.String()
+	c.link.close()
+	return e
+}

@@ -1,0 +1,59 @@
+// Package grace replaces a running server by a new version of itself without losing a request, and takes the
+// old version back if the new one fails.
+//
+// # The drop-in
+//
+//	err := grace.ListenAndServe("localhost:8080", mux)
+//
+// is http.ListenAndServe, in a process that can be replaced: send it HUP (or USR2) and it starts the executable that
+// stands at its install path now, hands it the listening socket, and stands by. The call returns nil when this
+// process has been replaced and has answered its last request, or was stopped by TERM or INT.
+//
+// # The handover
+//
+// A [Process] owns named listeners. [Process.Handover] goes through these steps:
+//
+//  1. The successor is started by fork-exec and inherits the sockets and one end of a private socketpair.
+//     The predecessor goes on accepting.
+//  2. The successor claims its listeners by network, requested address and name ([Process.Open]), begins to serve,
+//     and calls [Process.Ready].
+//  3. The predecessor parks: it stops accepting but closes nothing. It stands by while the successor serves on probation,
+//     and watches it: the exit flags of the process every 2 ms, the socketpair, and a request through each real
+//     socket once in every health interval.
+//  4. In the second half of probation its remaining connections are told to go: the next answer says
+//     Connection: close (HTTP/1), or a GOAWAY is sent (HTTP/2).
+//  5. When probation is over and the last round of health was good, it runs the commit, sends COMMIT, and drains. A
+//     connection that stays silent until the drain deadline is closed then.
+//
+// A successor that exits, hangs or falls ill before COMMIT is killed, and the predecessor accepts again at once: its
+// sockets never closed, so clients waited in the kernel's queue. Only what the successor had accepted is lost. If
+// the predecessor dies instead, the successor ends its probation by itself (Options.Orphaned). If the
+// successor dies after COMMIT while the predecessor still drains, that one serves again and starts the install path anew.
+//
+// # Guarantees
+//
+//   - No request is lost by a handover on connections that speak HTTP/1, as long as an idle one speaks once before the drain
+//     deadline.
+//   - A failed handover leaves this process serving, and says why ([HandoverError]): the cause, and the last words
+//     of the successor.
+//   - One handover at a time: others get a [BusyError] that names the state. One HUP is kept and runs after the commit.
+//   - Descriptors, environment and zombies do not pile up.
+//
+// # What it does not do
+//
+// It knows nothing of releases, signatures or the executable on disk (package updater does). Idle connections
+// are not moved yet: they stay with the predecessor until they speak. On macOS and BSD the exit flags are not there to
+// read, so a crash is noticed by the end of the socketpair. On Windows a Process serves, but Handover returns
+// errors.ErrUnsupported.
+//
+// A program has one Process, since it owns the signals: TERM and INT drain and stop, a second one more than a second later stops at
+// once; HUP and USR2 hand over to what stands at the install path. A signal that was ignored at the start stays ignored.
+//
+// # A unit file
+//
+//	[Service]
+//	ExecStart=/opt/hello/hello
+//	KillMode=mixed
+//	OOMPolicy=continue
+//	TimeoutStopSec=90
+package grace

@@ -1,0 +1,167 @@
+package grace
+
+import (
+	"context"
+	"time"
+)
+
+// lameDuck is how long a process that was told to stop goes on answering on idle connections, with
+// Connection: close, before it closes them.
+const lameDuck = 500 * time.Millisecond
+
+// lastStand bounds the wait for a successor that stops with us, after our own drain.
+const lastStand = 5 * time.Second
+
+// drainReplaced finishes what was accepted, while the successor serves. Nothing is closed that may yet carry a request, until
+// the deadline; and the sockets stay open, parked, in case the successor dies (row 8d).
+func (p *Process) drainReplaced() stateFunc {
+	p.beginDrain()
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	c := p.child
+	dying := c.watch(ctx, drainPeriod)
+	mail := c.link.in
+	deadline, stop := p.drainDeadline()
+	defer stop()
+	for p.conns.count() > 0 {
+		select {
+		case <-p.conns.changed: // count again
+		case <-deadline:
+			n := p.conns.closeAll(func(phase) bool { return true })
+			p.log.Warn("drain deadline: close what is left", "generation", p.generation, "connections", n)
+		case m, ok := <-mail:
+			switch {
+			case !ok:
+				mail = nil // dying tells
+			case m.kind == msgStopping || m.kind == msgAway:
+				c.finished = true
+			case m.kind == msgBack:
+				c.finished = false
+			}
+		case <-dying:
+			if !c.finished {
+				return p.resurrect
+			}
+			dying = nil
+		case <-p.stops:
+			again := p.stopRequested()
+			p.conns.closeAll(func(ph phase) bool { return again || quiet(ph) })
+		case <-p.hangups:
+			p.log.Info("HUP ignored: this process was replaced", "generation", p.generation, "successor", c.pid)
+		case r := <-p.requests:
+			r.done <- &BusyError{p.State()}
+		}
+	}
+	return p.exit(false)
+}
+
+// stopped drains and ends the service: TERM, INT, Stop, or the other generation said so.
+func (p *Process) stopped() stateFunc {
+	// A successor that is stopped before it was ready leaves the files of Unix sockets to its predecessor.
+	lastOwner := p.up == nil || p.State() != Starting
+	p.beginDrain()
+	p.endGates(lastOwner)
+	deadline, stop := p.drainDeadline()
+	defer stop()
+	duck := time.After(lameDuck)
+	var gone <-chan struct{} // the successor, which is to end before us
+	if p.child != nil {
+		gone = p.child.gone
+	}
+	var last <-chan time.Time
+	closing := false
+	for p.conns.count() > 0 || gone != nil {
+		if p.conns.count() == 0 && last == nil {
+			last = time.After(lastStand)
+		}
+		select {
+		case <-p.conns.changed:
+			if closing {
+				p.conns.closeAll(quiet)
+			}
+		case <-duck:
+			closing = true
+			p.conns.closeAll(quiet)
+		case <-gone:
+			gone = nil
+		case <-last:
+			p.log.Warn("stop without waiting for the successor", "pid", p.child.pid)
+			gone = nil
+		case <-deadline:
+			n := p.conns.closeAll(func(phase) bool { return true })
+			p.log.Warn("drain deadline: close what is left", "generation", p.generation, "connections", n)
+		case m := <-p.mail:
+			if m.kind == msgStop && p.stopRequested() {
+				p.conns.closeAll(func(phase) bool { return true })
+			}
+			if m.kind == "" {
+				p.mail = nil
+			}
+		case <-p.stops:
+			if p.stopRequested() {
+				p.log.Warn("second stop: close everything", "generation", p.generation, "connections", p.conns.count())
+				if p.child != nil {
+					p.child.link.send(newMessage(msgStop))
+				}
+				p.conns.closeAll(func(phase) bool { return true })
+			}
+		case <-p.hangups:
+		case r := <-p.requests:
+			r.done <- &BusyError{p.State()}
+		}
+	}
+	return p.exit(lastOwner)
+}
+
+// quiet reports whether no answer is owed on an HTTP connection.
+func quiet(ph phase) bool { return ph == phaseIdle || ph == phaseNew }
+
+func (p *Process) beginDrain() {
+	p.set(Draining)
+	p.polite.Store(true)
+	p.hangupKept = false
+	select {
+	case <-p.draining: // once before, and resurrected since
+	default:
+		close(p.draining)
+	}
+	p.log.Info("draining", "generation", p.generation, "connections", p.conns.count())
+}
+
+// drainDeadline returns a channel that never delivers when there is no deadline.
+func (p *Process) drainDeadline() (<-chan time.Time, func()) {
+	if p.o.DrainTimeout < 0 {
+		return nil, func() {}
+	}
+	t := time.NewTimer(p.o.DrainTimeout)
+	return t.C, func() { t.Stop() }
+}
+
+func (p *Process) exit(lastOwner bool) stateFunc {
+	p.endGates(lastOwner)
+	p.set(Exited)
+	p.o.OnEvent(Event{Step: StepDrained, Generation: p.generation})
+	p.log.Info("drained", "generation", p.generation)
+	return nil
+}
+
+// resurrect is row 8d: the successor died after COMMIT while we drain. Serve at once, and start what stands
+// at the install path.
+func (p *Process) resurrect() stateFunc {
+	c := p.child
+	p.child = nil
+	p.polite.Store(false)
+	p.accept(false, true)
+	p.accept(true, true)
+	p.set(Serving)
+	p.up.send(newMessage(msgBack))
+	p.log.Error("the successor died after the commit: serving again", "generation", p.generation, "pid", c.pid)
+	go func() { // ends with the burial, then with the handover
+		e := c.bury(CauseCrashed, nil)
+		p.log.Error("the successor died after the commit", "pid", c.pid, "err", e.Err, "last_words", e.LastWords)
+		if err := p.Handover(context.Background(), p.installPath, nil); err != nil {
+			p.log.Error("start the install path again", "path", p.installPath, "err", err)
+		}
+	}()
+	return p.serving
+}

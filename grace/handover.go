@@ -1,0 +1,274 @@
+package grace
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// How often the exit flags of a successor are read: on probation, and while we drain.
+const (
+	watchPeriod = 2 * time.Millisecond
+	drainPeriod = 10 * time.Millisecond
+)
+
+// ackTimeout bounds the wait for the answer to COMMIT.
+const ackTimeout = 5 * time.Second
+
+// handingOver is rows 1 and 2: fork-exec, while this process goes on accepting.
+func (p *Process) handingOver(r *request) stateFunc {
+	p.set(HandingOver)
+	probation := p.o.Probation
+	if r.commit != nil {
+		probation = p.o.UpdateProbation
+	}
+	c, err := p.spawn(r.path, probation)
+	if err != nil {
+		p.set(Serving)
+		p.hangupKept = false
+		r.done <- &HandoverError{Cause: CauseExec, Generation: p.generation + 1, Path: r.path, Err: err}
+		return p.serving
+	}
+	p.log.Info("handing over", "generation", p.generation, "to", c.generation, "pid", c.pid, "path", c.path)
+	p.note(StepSpawned, c, nil)
+	return func() stateFunc { return p.awaitReady(r, c, probation) }
+}
+
+// awaitReady is rows 3 and 4, up to READY.
+func (p *Process) awaitReady(r *request, c *child, probation time.Duration) stateFunc {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	dying := c.watch(ctx, watchPeriod)
+	patience := time.NewTimer(p.o.StartTimeout)
+	defer patience.Stop()
+	mail := c.link.in
+	for {
+		select {
+		case m, ok := <-mail:
+			switch {
+			case !ok:
+				return p.undo(r, c, CauseExited, nil)
+			case m.kind == msgHello:
+				c.words.greeted()
+			case m.kind == msgExtend:
+				patience.Reset(p.o.StartTimeout)
+			case m.kind == msgFail:
+				return p.undo(r, c, CauseExited, fmt.Errorf("it gave up: %s", m.get("reason")))
+			case m.kind == msgStopping:
+				return p.undo(r, c, CauseStopped, errors.New("it was told to stop"))
+			case m.kind == msgReady:
+				c.readClaims(m)
+				return p.standby(r, c, probation)
+			}
+		case <-dying:
+			return p.undo(r, c, CauseExited, nil)
+		case <-patience.C:
+			return p.undo(r, c, CauseTimeout, fmt.Errorf("not ready within %s", p.o.StartTimeout))
+		case <-r.ctx.Done():
+			return p.undo(r, c, CauseCanceled, r.ctx.Err())
+		case <-p.stops:
+			p.stopRequested()
+			c.kill()
+			r.done <- c.bury(CauseStopped, errors.New("this process was told to stop"))
+			return p.stopped
+		case <-p.hangups:
+			p.hangupKept = true
+		case o := <-p.requests:
+			o.done <- &BusyError{p.State()}
+		}
+	}
+}
+
+// standby is rows 5 to 7: the successor serves on probation, this process watches it.
+func (p *Process) standby(r *request, c *child, probation time.Duration) stateFunc {
+	p.parkFor(c)
+	p.set(Standby)
+	p.up.send(newMessage(msgAway))
+	p.note(StepStandby, c, nil)
+	p.log.Info("standing by", "generation", p.generation, "to", c.generation, "pid", c.pid, "probation", probation)
+
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	dying := c.watch(ctx, watchPeriod)
+	votes := make(chan message, 1)
+	rounds := p.examine(ctx, append(p.webChecks(c), linkCheck(c, votes)))
+	half, end := time.NewTimer(probation/2), time.NewTimer(probation)
+	defer half.Stop()
+	defer end.Stop()
+	patient := health{}
+	for {
+		select {
+		case m, ok := <-c.link.in:
+			switch {
+			case !ok:
+				return p.undo(r, c, CauseCrashed, nil)
+			case m.kind == msgHealthy:
+				select {
+				case votes <- m:
+				default: // a late vote of an earlier round
+				}
+			case m.kind == msgStopping:
+				return p.stopBoth(r, c)
+			}
+		case <-dying:
+			return p.undo(r, c, CauseCrashed, nil)
+		case err := <-rounds:
+			if cause, why := patient.judge(err); cause != "" {
+				return p.undo(r, c, cause, why)
+			}
+			if patient.proven() {
+				return p.committing(r, c)
+			}
+		case <-half.C:
+			p.polite.Store(true)
+		case <-end.C:
+			patient.over = true
+			if patient.proven() {
+				return p.committing(r, c)
+			}
+		case <-r.ctx.Done():
+			return p.undo(r, c, CauseCanceled, r.ctx.Err())
+		case <-p.stops:
+			p.stopRequested()
+			c.link.send(newMessage(msgStop))
+			return p.stopBoth(r, c)
+		case <-p.hangups:
+			p.hangupKept = true
+		case o := <-p.requests:
+			o.done <- &BusyError{p.State()}
+		}
+	}
+}
+
+// parkFor stops accepting on the sockets that the successor has claimed. What it has not, stays ours until COMMIT.
+func (p *Process) parkFor(c *child) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, g := range p.gates {
+		if c.claimed[g.offered] && !g.socket.Held {
+			g.park()
+		}
+	}
+}
+
+// stopBoth ends a standby because a stop was asked for, here or there. It is no verdict on the successor.
+func (p *Process) stopBoth(r *request, c *child) stateFunc {
+	c.finished = true
+	p.child = c
+	r.done <- &HandoverError{Cause: CauseStopped, Generation: c.generation, PID: c.pid, Path: c.path,
+		Err: errors.New("a stop was asked for during probation")}
+	return p.stopped
+}
+
+// undo is row 8b: serve again at once, then find out why.
+func (p *Process) undo(r *request, c *child, cause Cause, why error) stateFunc {
+	c.kill()
+	p.polite.Store(false)
+	p.accept(false, true)
+	p.accept(true, true)
+	if p.State() == Standby {
+		p.up.send(newMessage(msgBack))
+	}
+	p.set(Serving)
+	p.hangupKept = false
+	p.note(StepRolledBack, c, why)
+	go func() { // ends with the burial, which has a limit
+		e := c.bury(cause, why)
+		p.log.Error("handover undone", "generation", p.generation, "to", e.Generation, "pid", e.PID, "cause", string(cause), "err", e.Err)
+		r.done <- e
+	}()
+	return p.serving
+}
+
+// committing is row 8a up to the acknowledgement. Stops wait until it is over. From the moment the commit has succeeded there is no way back:
+// a successor that dies is started again from the install path (row 8d).
+func (p *Process) committing(r *request, c *child) stateFunc {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	dying := c.watch(ctx, watchPeriod)
+	result := make(chan error, 1)
+	if r.commit == nil {
+		result <- nil
+	} else {
+		go func() { result <- r.commit() }()
+	}
+	var late <-chan time.Time // set when COMMIT is sent
+	mail, dead := c.link.in, false
+	for {
+		select {
+		case err := <-result:
+			switch {
+			case err != nil && dead:
+				return p.undo(r, c, CauseCrashed, nil)
+			case err != nil:
+				return p.undo(r, c, CauseCommit, err)
+			}
+			p.accept(true, false) // the held sockets go over with COMMIT
+			late = time.After(ackTimeout)
+			if dead || c.link.send(p.commitMessage()) != nil {
+				return p.lost(r, c)
+			}
+		case m, ok := <-mail:
+			switch {
+			case !ok && late != nil:
+				return p.lost(r, c)
+			case !ok:
+				mail = nil // the commit is under way: its result decides
+			case m.kind == msgAck:
+				return p.replaced(r, c)
+			case m.kind == msgStopping:
+				c.finished = true
+			}
+		case <-dying:
+			if late != nil {
+				return p.lost(r, c)
+			}
+			dying, dead = nil, true
+			p.accept(false, true)
+		case <-late:
+			return p.lost(r, c)
+		case <-p.hangups:
+			p.hangupKept = true
+		case o := <-p.requests:
+			o.done <- &BusyError{p.State()}
+		}
+	}
+}
+
+func (p *Process) commitMessage() message {
+	m := newMessage(msgCommit)
+	if p.hangupKept {
+		p.hangupKept = false
+		m.fields.Set("hangup", "1")
+	}
+	return m
+}
+
+// replaced is the end of row 8a: the successor is the one, this process drains.
+func (p *Process) replaced(r *request, c *child) stateFunc {
+	p.log.Info("handed over", "generation", p.generation, "to", c.generation, "pid", c.pid)
+	p.note(StepCommitted, c, nil)
+	p.child = c
+	r.done <- nil
+	select {
+	case <-p.stops: // asked for while this process was the service
+		p.stopRequested()
+		c.link.send(newMessage(msgStop))
+		c.finished = true
+		return p.stopped
+	default:
+		return p.drainReplaced
+	}
+}
+
+// lost is a successor that died, or fell silent, between a commit that cannot be taken back and its
+// acknowledgement: row 8d at once.
+func (p *Process) lost(r *request, c *child) stateFunc {
+	c.kill()
+	p.note(StepCommitted, c, nil)
+	p.child = c
+	r.done <- nil
+	p.set(Draining)
+	return p.resurrect
+}

@@ -1,0 +1,140 @@
+package grace
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+)
+
+// Serve serves HTTP on a listener of this Process until the process has drained; then it returns nil. Before
+// it starts, it wraps srv.Handler and srv.ConnState: once this process is on its way out, every answer on HTTP/1 says
+// Connection: close, and HTTP/2 gets a GOAWAY. http.Server.Shutdown is never called: since Go's fix of issue
+// 65802 it drops requests that it has already read.
+func (p *Process) Serve(srv *http.Server, ln net.Listener) error {
+	g, ok := ln.(*gate)
+	if !ok || g.p != p {
+		return fmt.Errorf("serve on %s: not a listener of this process", ln.Addr())
+	}
+	p.prepare(srv)
+	g.web.Store(&webService{path: p.o.HealthPath})
+	err := srv.Serve(g)
+	if errors.Is(err, net.ErrClosed) {
+		<-p.exited
+		return nil
+	}
+	return err
+}
+
+// prepare makes srv drain politely.
+func (p *Process) prepare(srv *http.Server) {
+	next := srv.Handler
+	if next == nil {
+		next = http.DefaultServeMux
+	}
+	if _, done := next.(*politeHandler); !done {
+		srv.Handler = &politeHandler{p, next}
+	}
+	hook := srv.ConnState
+	srv.ConnState = func(c net.Conn, s http.ConnState) {
+		if t := trackedOf(c); t != nil {
+			switch s {
+			case http.StateNew:
+				t.enter(phaseNew)
+			case http.StateActive:
+				t.enter(phaseActive)
+			case http.StateIdle:
+				t.enter(phaseIdle)
+			case http.StateHijacked:
+				t.enter(phaseHijacked)
+			}
+		}
+		if hook != nil {
+			hook(c, s)
+		}
+	}
+}
+
+// politeHandler marks the last answer on each connection of a process on its way out.
+type politeHandler struct {
+	p    *Process
+	next http.Handler
+}
+
+func (h *politeHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.ProtoMajor != 1 {
+		// Setting the header makes net/http send a GOAWAY; what is in flight still gets its answer.
+		if h.p.polite.Load() {
+			w.Header().Set("Connection", "close")
+		}
+		h.next.ServeHTTP(w, r)
+		return
+	}
+	pw := &politeWriter{ResponseWriter: w, p: h.p}
+	h.next.ServeHTTP(pw, r)
+	pw.mark() // a handler that wrote nothing
+}
+
+// politeWriter decides as late as it can, when the header goes out: an answer that took long to make must not
+// promise to keep a connection whose process has been replaced meanwhile.
+type politeWriter struct {
+	http.ResponseWriter
+	p      *Process
+	marked bool
+}
+
+func (w *politeWriter) mark() {
+	if !w.marked {
+		w.marked = true
+		if w.p.polite.Load() {
+			w.Header().Set("Connection", "close")
+		}
+	}
+}
+
+func (w *politeWriter) WriteHeader(code int) {
+	switch {
+	case code == http.StatusSwitchingProtocols:
+		w.marked = true // there the header names the protocol to switch to
+	case code >= 200:
+		w.mark()
+	}
+	w.ResponseWriter.WriteHeader(code)
+}
+
+func (w *politeWriter) Write(b []byte) (int, error) {
+	w.mark()
+	return w.ResponseWriter.Write(b)
+}
+
+func (w *politeWriter) WriteString(s string) (int, error) {
+	w.mark()
+	return io.WriteString(w.ResponseWriter, s)
+}
+
+// ReadFrom keeps sendfile.
+func (w *politeWriter) ReadFrom(r io.Reader) (int64, error) {
+	w.mark()
+	return io.Copy(w.ResponseWriter, r)
+}
+
+func (w *politeWriter) Flush() {
+	w.mark()
+	http.NewResponseController(w.ResponseWriter).Flush()
+}
+
+func (w *politeWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	w.marked = true
+	return http.NewResponseController(w.ResponseWriter).Hijack()
+}
+
+// CloseNotify is for programs of the time before request contexts.
+func (w *politeWriter) CloseNotify() <-chan bool {
+	//lint:ignore SA1019 frameworks still assert it
+	return w.ResponseWriter.(http.CloseNotifier).CloseNotify()
+}
+
+// Unwrap lets http.ResponseController reach the rest.
+func (w *politeWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }

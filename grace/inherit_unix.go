@@ -1,0 +1,126 @@
+//go:build unix
+
+package grace
+
+import (
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"slices"
+	"strconv"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/moult-go/moult/grace/role"
+)
+
+// offerTimeout bounds the wait for the predecessor's first frame, which it sends right after the fork.
+const offerTimeout = 10 * time.Second
+
+// inherit takes what the predecessor passed on: the link, standard error, the sockets.
+func (p *Process) inherit() error {
+	conn, err := fileConn(fdLink)
+	if err != nil {
+		return fmt.Errorf("grace: inherit the link: %w", err)
+	}
+	p.up = newLink(conn)
+	offer, err := p.up.receive(offerTimeout)
+	if err != nil || offer.kind != msgOffer {
+		return fmt.Errorf("grace: no offer from the predecessor (%q): %w", offer.kind, err)
+	}
+	if err := p.readOffer(offer); err != nil {
+		p.up.send(newMessage(msgFail, "reason", err.Error()))
+		return err
+	}
+	if err := p.takeStderr(); err != nil {
+		return err
+	}
+	err = p.up.send(newMessage(msgHello,
+		"protocol", strconv.Itoa(protocolVersion), "pid", strconv.Itoa(os.Getpid()), "version", p.o.Version))
+	if err != nil {
+		return fmt.Errorf("grace: greet the predecessor: %w", err)
+	}
+	p.mail = p.up.in
+	go p.up.read()
+	return nil
+}
+
+// readOffer reads an offer of protocol version 1.
+func (p *Process) readOffer(offer message) error {
+	oldest, _ := strconv.Atoi(offer.get("oldest"))
+	newest, _ := strconv.Atoi(offer.get("newest"))
+	if oldest > protocolVersion || newest < protocolOldest {
+		return fmt.Errorf("grace: the predecessor speaks protocol %d to %d, this program %d to %d",
+			oldest, newest, protocolOldest, protocolVersion)
+	}
+	var err error
+	if p.generation, err = strconv.Atoi(offer.get("generation")); err != nil {
+		return fmt.Errorf("grace: read the offer: generation: %w", err)
+	}
+	ms, err := strconv.ParseInt(offer.get("probation"), 10, 64)
+	if err != nil {
+		return fmt.Errorf("grace: read the offer: probation: %w", err)
+	}
+	p.probation = time.Duration(ms) * time.Millisecond
+	p.installPath, p.dir = offer.get("install"), offer.get("dir")
+	return p.takeSockets(offer.fields["socket"])
+}
+
+func (p *Process) takeSockets(described []string) error {
+	if have := role.Count() - (fdSockets - fdLink); have != len(described) {
+		return fmt.Errorf("grace: read the offer: %d sockets described, %d inherited", len(described), have)
+	}
+	for i, d := range described {
+		v, err := url.ParseQuery(d)
+		if err != nil {
+			return fmt.Errorf("grace: read the offer: socket %d: %w", i, err)
+		}
+		f := os.NewFile(uintptr(fdSockets+i), v.Get("address"))
+		ln, err := net.FileListener(f)
+		f.Close()
+		if err != nil {
+			return fmt.Errorf("grace: inherit socket %d (%s): %w", i, v.Get("address"), err)
+		}
+		in := &inherited{index: i, ln: ln.(deadlineListener), socket: Socket{
+			Name: v.Get("name"), Network: v.Get("network"), Address: v.Get("address"), Held: v.Get("held") != ""}}
+		if path := v.Get("unlink"); path != "" {
+			in.owned = ownUnix(path)
+		}
+		p.heirlooms = append(p.heirlooms, in)
+	}
+	return nil
+}
+
+// takeStderr puts the real standard error in place of the pipe, which stays open, out of sight, for the output of
+// a crash on probation: the predecessor reads our last words there.
+func (p *Process) takeStderr() error {
+	pipe, err := unix.FcntlInt(2, unix.F_DUPFD_CLOEXEC, 3)
+	if err != nil {
+		return fmt.Errorf("grace: keep the pipe for last words: %w", err)
+	}
+	f := os.NewFile(uintptr(pipe), "last words")
+	defer f.Close()
+	if err := setCrashOutput(f); err != nil {
+		return fmt.Errorf("grace: %w", err)
+	}
+	if err := unix.Dup2(fdStderr, 2); err != nil {
+		return fmt.Errorf("grace: take over standard error: %w", err)
+	}
+	return unix.Close(fdStderr)
+}
+
+// claimed lists the offered sockets that the application has asked for, by their place in the offer.
+func (p *Process) claimed() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var list []string
+	for _, g := range p.gates {
+		if g.index >= 0 {
+			list = append(list, strconv.Itoa(g.index))
+		}
+	}
+	slices.Sort(list)
+	return list
+}

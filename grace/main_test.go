@@ -1,0 +1,416 @@
+package grace_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/moult-go/moult/grace"
+	"github.com/moult-go/moult/grace/role"
+)
+
+// The test binary plays every process: programs maps the value of GRACE_TEST_PROGRAM to what it then is.
+// A successor inherits the variable, and so is the same program; what sets it apart, it reads from the file
+// "behaviour" in its working directory.
+var programs = map[string]func(){
+	"dropin": dropInProgram,
+	"two":    twoServersProgram,
+	"full":   fullProgram,
+	"echo":   echoProgram,
+}
+
+func TestMain(m *testing.M) {
+	if p := programs[os.Getenv("GRACE_TEST_PROGRAM")]; p != nil {
+		p()
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// dropInProgram is the program that this package must replace beego's grace in.
+func dropInProgram() {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/hello", hello)
+	err := grace.ListenAndServe(os.Getenv("GRACE_TEST_ADDR"), mux)
+	log.Printf("ListenAndServe returned %v", err)
+	if err != nil {
+		os.Exit(1)
+	}
+	log.Println("Server on 8080 stopped")
+}
+
+func hello(w http.ResponseWriter, r *http.Request) {
+	if s, err := strconv.ParseFloat(r.FormValue("sleep"), 64); err == nil {
+		time.Sleep(time.Duration(s * float64(time.Second)))
+	}
+	io.Copy(io.Discard, r.Body)
+	fmt.Fprintf(w, "WORLD!ospid:%d", os.Getpid())
+}
+
+func twoServersProgram() {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/hello", hello)
+	done := make(chan error, 2)
+	for _, addr := range strings.Split(os.Getenv("GRACE_TEST_ADDR"), ",") {
+		go func() { done <- grace.ListenAndServe(addr, mux) }()
+	}
+	if err := errors.Join(<-done, <-done); err != nil {
+		log.Fatal(err)
+	}
+}
+
+// fullProgram uses a Process of its own. As a successor it behaves as the file "behaviour" says.
+func fullProgram() {
+	behaviour := ""
+	if role.Current() == role.Successor {
+		b, _ := os.ReadFile("behaviour")
+		behaviour = strings.TrimSpace(string(b))
+	}
+	switch behaviour {
+	case "exit":
+		fmt.Fprintln(os.Stderr, "cannot read the configuration")
+		os.Exit(3)
+	case "mute":
+		time.Sleep(time.Hour)
+	}
+	var sick atomic.Bool
+	p, err := grace.New(grace.Options{
+		Logger:         slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		StartTimeout:   envDuration("GRACE_TEST_START", 5*time.Second),
+		Probation:      envDuration("GRACE_TEST_PROBATION", 600*time.Millisecond),
+		DrainTimeout:   envDuration("GRACE_TEST_DRAIN", 10*time.Second),
+		HealthInterval: 200 * time.Millisecond,
+		Health: func(context.Context) error {
+			if sick.Load() {
+				return errors.New("the cache is corrupt")
+			}
+			return nil
+		},
+		Orphaned: func(context.Context) (func() error, error) {
+			return func() error { return os.WriteFile("orphan-committed", []byte(strconv.Itoa(os.Getpid())), 0o600) }, nil
+		},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	if behaviour == "hang" {
+		time.Sleep(time.Hour)
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("/hello", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Generation", strconv.Itoa(p.Generation()))
+		hello(w, r)
+	})
+	mux.HandleFunc("/state", func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, p.State()) })
+	mux.HandleFunc("/fds", func(w http.ResponseWriter, r *http.Request) {
+		entries, _ := os.ReadDir("/proc/self/fd")
+		fmt.Fprint(w, len(entries))
+	})
+	// An upgrade with a commit, as an updater asks for it: answered with its verdict.
+	mux.HandleFunc("/upgrade", func(w http.ResponseWriter, r *http.Request) {
+		path := r.FormValue("path")
+		if path == "" {
+			path = p.InstallPath()
+		}
+		err := p.Handover(r.Context(), path, func() error {
+			if s := r.FormValue("commit"); s != "" {
+				return errors.New(s)
+			}
+			return os.WriteFile("committed", nil, 0o600)
+		})
+		var he *grace.HandoverError
+		switch {
+		case errors.As(err, &he):
+			fmt.Fprintf(w, "%s|%v|%s", he.Cause, he.Err, he.LastWords)
+		case err != nil:
+			fmt.Fprintf(w, "error|%v", err)
+		default:
+			fmt.Fprint(w, "ok")
+		}
+	})
+	ln, err := p.Open(grace.Socket{Name: "web", Network: "tcp", Address: "127.0.0.1:0"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	uln, err := p.Open(grace.Socket{Name: "local", Network: "unix", Address: "web.sock", Mode: 0o600})
+	if err != nil {
+		log.Fatal(err)
+	}
+	held, err := p.Open(grace.Socket{Name: "admin", Network: "unix", Address: "admin.sock", Held: true})
+	if err != nil {
+		log.Fatal(err)
+	}
+	if behaviour == "extra" {
+		if _, err := p.Listen("tcp", "127.0.0.1:0"); err != nil {
+			log.Fatal(err)
+		}
+	}
+	for _, l := range []net.Listener{ln, uln, held} {
+		go func() {
+			if err := p.Serve(&http.Server{Handler: mux}, l); err != nil {
+				log.Fatalf("serve: %v", err)
+			}
+		}()
+	}
+	if err := p.Ready(context.Background()); err != nil {
+		log.Fatal(err)
+	}
+	os.WriteFile("addr", []byte(ln.Addr().String()), 0o600)
+	switch name, arg, _ := strings.Cut(behaviour, "="); name {
+	case "panic":
+		time.AfterFunc(parseDuration(arg), func() { panic("index out of luck") })
+	case "sick":
+		time.AfterFunc(parseDuration(arg), func() { sick.Store(true) })
+	case "stop-itself":
+		time.AfterFunc(parseDuration(arg), func() { syscall.Kill(os.Getpid(), syscall.SIGSTOP) })
+	}
+	go func() {
+		<-p.Active()
+		os.WriteFile("active", []byte(strconv.Itoa(os.Getpid())), 0o600)
+	}()
+	if err := p.Wait(context.Background()); err != nil {
+		log.Fatal(err)
+	}
+	log.Print("ended")
+}
+
+// echoProgram serves a protocol that is not HTTP.
+func echoProgram() {
+	p, err := grace.New(grace.Options{Probation: 300 * time.Millisecond, HealthInterval: 100 * time.Millisecond})
+	if err != nil {
+		log.Fatal(err)
+	}
+	ln, err := p.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		log.Fatal(err)
+	}
+	go func() {
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				if !errors.Is(err, net.ErrClosed) {
+					log.Fatal(err)
+				}
+				return
+			}
+			go func() {
+				defer c.Close()
+				io.Copy(c, c)
+			}()
+		}
+	}()
+	if err := p.Ready(context.Background()); err != nil {
+		log.Fatal(err)
+	}
+	os.WriteFile("addr", []byte(ln.Addr().String()), 0o600)
+	p.Wait(context.Background())
+}
+
+func envDuration(name string, def time.Duration) time.Duration {
+	if s := os.Getenv(name); s != "" {
+		return parseDuration(s)
+	}
+	return def
+}
+
+func parseDuration(s string) time.Duration {
+	d, err := time.ParseDuration(s)
+	if err != nil {
+		log.Fatal(err)
+	}
+	return d
+}
+
+// A server is one line of real processes, beginning with the one that the test started.
+type server struct {
+	t    *testing.T
+	dir  string
+	addr string
+	cmd  *exec.Cmd
+	done chan struct{} // closed when generation 1 has ended
+}
+
+func start(t *testing.T, program string, env ...string) *server {
+	t.Helper()
+	s := &server{t: t, dir: t.TempDir(), done: make(chan struct{})}
+	logFile, err := os.Create(filepath.Join(s.dir, "log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer logFile.Close()
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.cmd = exec.Command(exe)
+	s.cmd.Dir, s.cmd.Stdout, s.cmd.Stderr = s.dir, logFile, logFile
+	s.cmd.Env = append(os.Environ(), append([]string{"GRACE_TEST_PROGRAM=" + program, "GORACE=halt_on_error=1"}, env...)...)
+	if err := s.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		s.cmd.Wait()
+		close(s.done)
+	}()
+	t.Cleanup(s.cleanup)
+	return s
+}
+
+// cleanup kills whatever still runs in the test's directory, and fails the test on a data race.
+func (s *server) cleanup() {
+	for _, pid := range s.pids() {
+		syscall.Kill(pid, syscall.SIGKILL)
+	}
+	<-s.done
+	eventually(s.t, "every process gone", func() bool { return len(s.pids()) == 0 })
+	text := s.log()
+	if strings.Contains(text, "DATA RACE") || s.t.Failed() {
+		s.t.Errorf("log of the server:\n%s", text)
+	}
+}
+
+// pids finds the line of processes by their working directory.
+func (s *server) pids() (list []int) {
+	entries, _ := os.ReadDir("/proc")
+	for _, e := range entries {
+		pid, err := strconv.Atoi(e.Name())
+		if err != nil {
+			continue
+		}
+		if cwd, _ := os.Readlink(filepath.Join("/proc", e.Name(), "cwd")); cwd == s.dir {
+			if stat, _ := os.ReadFile(filepath.Join("/proc", e.Name(), "stat")); !bytes.Contains(stat, []byte(") Z ")) {
+				list = append(list, pid)
+			}
+		}
+	}
+	return list
+}
+
+func (s *server) log() string {
+	b, _ := os.ReadFile(filepath.Join(s.dir, "log"))
+	return string(b)
+}
+
+func (s *server) behave(how string) {
+	s.t.Helper()
+	if err := os.WriteFile(filepath.Join(s.dir, "behaviour"), []byte(how), 0o600); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func (s *server) signal(pid int, sig syscall.Signal) {
+	s.t.Helper()
+	if err := syscall.Kill(pid, sig); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// file waits for a file that the program writes, and returns its content.
+func (s *server) file(name string) string {
+	s.t.Helper()
+	var b []byte
+	eventually(s.t, "file "+name, func() bool {
+		b, _ = os.ReadFile(filepath.Join(s.dir, name))
+		return len(b) > 0
+	})
+	return string(b)
+}
+
+func (s *server) waitLog(text string) {
+	s.t.Helper()
+	eventually(s.t, "log line "+text, func() bool { return strings.Contains(s.log(), text) })
+}
+
+func (s *server) waitUp() {
+	s.t.Helper()
+	if s.addr == "" {
+		s.addr = s.file("addr")
+	}
+	eventually(s.t, "server on "+s.addr, func() bool {
+		c, err := net.Dial("tcp", s.addr)
+		if err != nil {
+			return false
+		}
+		c.Close()
+		return true
+	})
+}
+
+// waitEnd waits until generation 1 has ended, and fails unless its status is 0.
+func (s *server) waitEnd(within time.Duration) {
+	s.t.Helper()
+	select {
+	case <-s.done:
+		if !s.cmd.ProcessState.Success() {
+			s.t.Fatalf("generation 1: %s", s.cmd.ProcessState)
+		}
+	case <-time.After(within):
+		s.t.Fatalf("generation 1 still runs after %s", within)
+	}
+}
+
+// get makes one request on a connection of its own and never retries.
+func get(addr, path string) (string, error) {
+	tr := &http.Transport{DisableKeepAlives: true}
+	defer tr.CloseIdleConnections()
+	res, err := (&http.Client{Transport: tr, Timeout: 30 * time.Second}).Get("http://" + addr + path)
+	if err != nil {
+		return "", err
+	}
+	defer res.Body.Close()
+	b, err := io.ReadAll(res.Body)
+	if err == nil && res.StatusCode != http.StatusOK {
+		err = fmt.Errorf("status %s", res.Status)
+	}
+	return string(b), err
+}
+
+func pidOf(t *testing.T, addr string) int {
+	t.Helper()
+	body, err := get(addr, "/hello")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, s, _ := strings.Cut(body, "ospid:")
+	pid, err := strconv.Atoi(s)
+	if err != nil {
+		t.Fatalf("no pid in %q", body)
+	}
+	return pid
+}
+
+func eventually(t *testing.T, what string, cond func() bool) {
+	t.Helper()
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); {
+		if cond() {
+			return
+		}
+		time.Sleep(2 * time.Millisecond) // between two looks
+	}
+	t.Fatalf("not within 20 s: %s", what)
+}
+
+func freePort(t *testing.T) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	return ln.Addr().String()
+}

@@ -1,0 +1,7 @@
+//go:build unix
+
+package grace
+
+import "syscall"
+
+var errRefused = syscall.ECONNREFUSED

@@ -1,0 +1,5 @@
+package grace
+
+import "golang.org/x/sys/windows"
+
+var errRefused = windows.WSAECONNREFUSED

@@ -1,0 +1,171 @@
+//go:build unix
+
+package grace
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/moult-go/moult/grace/role"
+)
+
+// The descriptors of a successor: standard input and output are ours; standard error is a pipe until HELLO;
+// then the link, our real standard error, and the sockets in the order of the offer.
+const (
+	fdLink    = role.First
+	fdStderr  = role.First + 1
+	fdSockets = role.First + 2
+)
+
+// spawn starts path as our successor and offers it the sockets. It does not wait for an answer.
+func (p *Process) spawn(path string, probation time.Duration) (*child, error) {
+	offer, sockets, err := p.offer(probation)
+	defer closeAll(sockets)
+	if err != nil {
+		return nil, err
+	}
+	ours, theirs, err := socketpair()
+	if err != nil {
+		return nil, err
+	}
+	defer unix.Close(theirs)
+	words, writer, err := newLastWords()
+	if err != nil {
+		ours.Close()
+		return nil, err
+	}
+	defer writer.Close()
+
+	files := append([]uintptr{0, 1, writer.Fd(), uintptr(theirs), 2}, sockets...)
+	mark, err := role.Mark(role.Successor, uintptr(theirs), len(files)-fdLink)
+	if err != nil {
+		ours.Close()
+		words.abandon()
+		return nil, err
+	}
+	pid, err := forkExec(path, &syscall.ProcAttr{Dir: p.dir, Env: append(successorEnv(), mark), Files: files})
+	if err != nil {
+		ours.Close()
+		words.abandon()
+		return nil, fmt.Errorf("start %s: %w", path, err)
+	}
+	c := newChild(pid, p.generation+1, path, ours, words)
+	if err := c.link.send(offer); err != nil {
+		p.log.Warn("offer the sockets", "pid", pid, "err", err)
+	}
+	return c, nil
+}
+
+// forkExec retries while the file is still open for writing somewhere: a descriptor that a concurrent fork
+// carried along for a moment (golang/go#22315).
+func forkExec(path string, attr *syscall.ProcAttr) (pid int, err error) {
+	argv := append([]string{path}, arguments[1:]...)
+	for wait := time.Millisecond; ; wait *= 2 {
+		pid, err = syscall.ForkExec(path, argv, attr)
+		if !errors.Is(err, syscall.ETXTBSY) || wait > 256*time.Millisecond {
+			return pid, err
+		}
+		time.Sleep(wait)
+	}
+}
+
+// successorEnv is our environment without what another process said to us alone.
+func successorEnv() []string {
+	var env []string
+	for _, e := range os.Environ() {
+		switch name, _, _ := strings.Cut(e, "="); name {
+		case role.Env, "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "WATCHDOG_PID":
+		default:
+			env = append(env, e)
+		}
+	}
+	return env
+}
+
+// offer describes our sockets and duplicates their descriptors, in the same order.
+func (p *Process) offer(probation time.Duration) (message, []uintptr, error) {
+	m := newMessage(msgOffer,
+		"oldest", strconv.Itoa(protocolOldest),
+		"newest", strconv.Itoa(protocolVersion),
+		"generation", strconv.Itoa(p.generation+1),
+		"install", p.installPath,
+		"dir", p.dir,
+		"probation", strconv.FormatInt(probation.Milliseconds(), 10))
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var fds []uintptr
+	for _, g := range p.gates {
+		if g.isClosed() {
+			continue
+		}
+		fd, err := duplicate(g.ln)
+		if err != nil {
+			return m, fds, fmt.Errorf("duplicate the socket of %s: %w", g.socket.Address, err)
+		}
+		fds = append(fds, fd)
+		g.offered = len(fds) - 1
+		s := url.Values{"name": {g.socket.Name}, "network": {g.socket.Network}, "address": {g.socket.Address}}
+		if g.socket.Held {
+			s.Set("held", "1")
+		}
+		if g.owned != nil {
+			s.Set("unlink", g.owned.path)
+		}
+		m.fields.Add("socket", s.Encode())
+	}
+	return m, fds, nil
+}
+
+// duplicate copies a socket's descriptor without touching its mode: File and Fd would put the live listener
+// into blocking mode, and parking would do nothing from then on.
+func duplicate(ln deadlineListener) (fd uintptr, err error) {
+	raw, err := ln.(syscall.Conn).SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	var dup int
+	var dupErr error
+	err = raw.Control(func(fd uintptr) { dup, dupErr = unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, 0) })
+	return uintptr(dup), errors.Join(err, dupErr)
+}
+
+func closeAll(fds []uintptr) {
+	for _, fd := range fds {
+		unix.Close(int(fd))
+	}
+}
+
+// socketpair returns our end, and the number of the one that a child gets.
+func socketpair() (ours net.Conn, theirs int, err error) {
+	syscall.ForkLock.RLock()
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+	if err == nil {
+		unix.CloseOnExec(fds[0])
+		unix.CloseOnExec(fds[1])
+	}
+	syscall.ForkLock.RUnlock()
+	if err != nil {
+		return nil, 0, fmt.Errorf("make a socketpair: %w", err)
+	}
+	if ours, err = fileConn(fds[0]); err != nil {
+		unix.Close(fds[1])
+		return nil, 0, err
+	}
+	return ours, fds[1], nil
+}
+
+// fileConn takes over the descriptor.
+func fileConn(fd int) (net.Conn, error) {
+	f := os.NewFile(uintptr(fd), "link")
+	defer f.Close()
+	return net.FileConn(f)
+}

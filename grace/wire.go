@@ -1,0 +1,151 @@
+package grace
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+)
+
+// protocolVersion is the newest handover protocol this package speaks, protocolOldest the oldest.
+const (
+	protocolVersion = 1
+	protocolOldest  = 1
+)
+
+// maxFrame is the largest frame in bytes; a longer one ends the link.
+const maxFrame = 1 << 20
+
+// sendTimeout bounds a send: the frames are far smaller than a socket's buffer, so a peer that lets one
+// fill up has stopped reading.
+const sendTimeout = 2 * time.Second
+
+// A message is one frame on the socketpair between predecessor and successor: a kind, and fields that are
+// encoded as a URL query, so that both sides ignore what they do not know and do without what is missing.
+type message struct {
+	kind   string
+	fields url.Values
+}
+
+// The kinds of protocol version 1. What a side does not know, it ignores.
+const (
+	msgOffer    = "OFFER"    // → protocols, generation, install path, probation, sockets
+	msgHello    = "HELLO"    // ← protocol, pid, version
+	msgExtend   = "EXTEND"   // ← more milliseconds to start
+	msgReady    = "READY"    // ← the indexes of the sockets that were claimed
+	msgFail     = "FAIL"     // ← why it gives up before READY
+	msgHealth   = "HEALTH"   // → asks for a vote
+	msgHealthy  = "HEALTHY"  // ← the vote: empty, or what is wrong
+	msgCommit   = "COMMIT"   // → it is final; a HUP to run, if one was kept
+	msgAck      = "ACK"      // ← COMMIT was taken
+	msgStop     = "STOP"     // → a stop was asked for: drain and exit
+	msgStopping = "STOPPING" // ← a stop was asked for here: my exit is no verdict
+	msgAway     = "AWAY"     // ← I stand by for a successor of my own, or drain: my exit is no verdict
+	msgBack     = "BACK"     // ← I serve again
+)
+
+func newMessage(kind string, pairs ...string) message {
+	m := message{kind, url.Values{}}
+	for i := 0; i < len(pairs); i += 2 {
+		m.fields.Add(pairs[i], pairs[i+1])
+	}
+	return m
+}
+
+func (m message) get(name string) string { return m.fields.Get(name) }
+
+func writeMessage(w io.Writer, m message) error {
+	body := m.kind + "?" + m.fields.Encode()
+	if len(body) > maxFrame {
+		return fmt.Errorf("send %s: %d bytes, more than %d", m.kind, len(body), maxFrame)
+	}
+	frame := binary.BigEndian.AppendUint32(make([]byte, 0, 4+len(body)), uint32(len(body)))
+	if _, err := w.Write(append(frame, body...)); err != nil {
+		return fmt.Errorf("send %s: %w", m.kind, err)
+	}
+	return nil
+}
+
+func readMessage(r io.Reader) (message, error) {
+	var head [4]byte
+	if _, err := io.ReadFull(r, head[:]); err != nil {
+		return message{}, err
+	}
+	n := binary.BigEndian.Uint32(head[:])
+	if n > maxFrame {
+		return message{}, fmt.Errorf("read frame: %d bytes, more than %d", n, maxFrame)
+	}
+	body := make([]byte, n)
+	if _, err := io.ReadFull(r, body); err != nil {
+		return message{}, fmt.Errorf("read frame of %d bytes: %w", n, err)
+	}
+	kind, query, _ := strings.Cut(string(body), "?")
+	fields, err := url.ParseQuery(query)
+	if err != nil {
+		return message{}, fmt.Errorf("read frame %.40q: %w", kind, err)
+	}
+	return message{kind, fields}, nil
+}
+
+// A link is one end of the socketpair. Its messages arrive in order on in, which is closed when the other
+// side is gone.
+type link struct {
+	conn net.Conn
+	in   chan message
+	done chan struct{}
+	once sync.Once
+	mu   sync.Mutex // guards writes
+}
+
+func newLink(conn net.Conn) *link {
+	return &link{conn: conn, in: make(chan message, 16), done: make(chan struct{})}
+}
+
+// read feeds in until the other side is gone or close is called.
+func (l *link) read() {
+	defer close(l.in)
+	for {
+		m, err := readMessage(l.conn)
+		if err != nil {
+			return
+		}
+		select {
+		case l.in <- m:
+		case <-l.done:
+			return
+		}
+	}
+}
+
+// receive reads one message directly; only before read runs.
+func (l *link) receive(timeout time.Duration) (message, error) {
+	if err := l.conn.SetReadDeadline(time.Now().Add(timeout)); err != nil {
+		return message{}, err
+	}
+	defer l.conn.SetReadDeadline(time.Time{})
+	return readMessage(l.conn)
+}
+
+func (l *link) send(m message) error {
+	if l == nil {
+		return errors.New("no link")
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err := l.conn.SetWriteDeadline(time.Now().Add(sendTimeout)); err != nil {
+		return fmt.Errorf("send %s: %w", m.kind, err)
+	}
+	return writeMessage(l.conn, m)
+}
+
+func (l *link) close() {
+	l.once.Do(func() {
+		close(l.done)
+		l.conn.Close()
+	})
+}
