@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"path"
 	"regexp"
 	"slices"
 	"time"
@@ -43,6 +44,8 @@ type Artifact struct {
 	Length int64  `json:"length"` // bytes
 	SHA256 Digest `json:"sha256"`
 }
+
+const maxPath = 512
 
 // ErrNoRelease says that an index holds no release that was asked for.
 var ErrNoRelease = errors.New("no such release")
@@ -89,19 +92,41 @@ func (ix *Index) check() error {
 	if err := CheckName("channel", ix.Channel); err != nil {
 		return err
 	}
-	for _, r := range ix.Releases {
-		switch {
-		case r.Version.IsZero():
+	if p, err := ParsePlatform(ix.Platform.String()); err != nil || p != ix.Platform {
+		return fmt.Errorf("platform %q: not of the form os/arch[/variant]", ix.Platform)
+	}
+	for i, r := range ix.Releases {
+		if r.Version.IsZero() {
 			return errors.New("a release without a version")
-		case r.Artifact.Length <= 0:
-			return fmt.Errorf("release %s: length %d", r.Version, r.Artifact.Length)
-		case r.Artifact.SHA256.IsZero():
-			return fmt.Errorf("release %s: no sha256", r.Version)
-		case !pathRule.MatchString(r.Artifact.Path):
-			return fmt.Errorf("release %s: bad path %.200q", r.Version, r.Artifact.Path)
+		}
+		if slices.ContainsFunc(ix.Releases[:i], func(o Release) bool { return o.Version.Compare(r.Version) == 0 }) {
+			return fmt.Errorf("release %s: listed twice", r.Version)
+		}
+		if err := r.Artifact.Check(); err != nil {
+			return fmt.Errorf("release %s: %w", r.Version, err)
 		}
 	}
 	return nil
+}
+
+// Check returns an error unless a can be fetched and verified.
+func (a Artifact) Check() error {
+	switch {
+	case a.Length <= 0:
+		return fmt.Errorf("length %d", a.Length)
+	case a.SHA256.IsZero():
+		return errors.New("no sha256")
+	case len(a.Path) > maxPath || !pathRule.MatchString(a.Path):
+		return fmt.Errorf("bad path %.200q", a.Path)
+	}
+	return nil
+}
+
+// HashedPath is where a file of this path and digest lies below the feed's targets: the digest stands before the last
+// element ("1.4.0/HEX.hello-linux-amd64"), so that no file is ever replaced by another one of the same name.
+func HashedPath(p string, d Digest) string {
+	dir, file := path.Split(p)
+	return dir + d.String() + "." + file
 }
 
 // Marshal writes the index as the publisher signs it, releases sorted newest first.

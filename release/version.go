@@ -1,15 +1,18 @@
 package release
 
 import (
+	"cmp"
 	"encoding"
 	"fmt"
+	"regexp"
+	"slices"
 	"strings"
 
 	goversion "github.com/hashicorp/go-version"
 )
 
 // Version is a semantic version (major.minor.patch, an optional pre-release and optional build metadata).
-// The zero Version is "no version": it sorts below every other and prints as "".
+// The zero Version is "no version": it sorts below every other and prints as "". Versions are compared with Compare, not ==.
 type Version struct {
 	v *goversion.Version
 }
@@ -19,13 +22,25 @@ var (
 	_ encoding.TextUnmarshaler = (*Version)(nil)
 )
 
+// semver is the grammar of semver.org 2.0.0, with numbers short enough not to overflow.
+var semver = regexp.MustCompile(`^(0|[1-9][0-9]{0,9})\.(0|[1-9][0-9]{0,9})\.(0|[1-9][0-9]{0,9})` +
+	`(-(0|[1-9][0-9]*|[0-9]*[a-zA-Z-][0-9a-zA-Z-]*)(\.(0|[1-9][0-9]*|[0-9]*[a-zA-Z-][0-9a-zA-Z-]*))*)?` +
+	`(\+[0-9a-zA-Z-]+(\.[0-9a-zA-Z-]+)*)?$`)
+
+// maxVersion bounds a version in bytes: it becomes part of file names and of messages.
+const maxVersion = 128
+
 // ParseVersion reads a strict semantic version; one leading "v" is dropped. It refuses what package
-// go-version would guess at (missing segments, "1.2.3beta"): this is a trust boundary. Numbered
+// go-version would guess at (missing segments, "1.2.3beta", leading zeros): this is a trust boundary. Numbered
 // pre-releases need a dot ("rc.10"), or the tenth sorts below the ninth, as semver has it.
 func ParseVersion(s string) (Version, error) {
-	v, err := goversion.NewSemver(strings.TrimPrefix(s, "v"))
-	if err != nil || strings.Count(strings.SplitN(strings.SplitN(s, "-", 2)[0], "+", 2)[0], ".") != 2 {
-		return Version{}, fmt.Errorf("parse version %q: not of the form MAJOR.MINOR.PATCH[-PRERELEASE][+BUILD]", s)
+	t := strings.TrimPrefix(s, "v")
+	if len(t) > maxVersion || !semver.MatchString(t) {
+		return Version{}, fmt.Errorf("parse version %.80q: not of the form MAJOR.MINOR.PATCH[-PRERELEASE][+BUILD]", s)
+	}
+	v, err := goversion.NewSemver(t)
+	if err != nil {
+		return Version{}, fmt.Errorf("parse version %.80q: %w", s, err)
 	}
 	return Version{v}, nil
 }
@@ -52,8 +67,33 @@ func (v Version) Compare(o Version) int {
 	case o.v == nil:
 		return 1
 	}
-	return v.v.Compare(o.v)
+	if c := v.v.Core().Compare(o.v.Core()); c != 0 {
+		return c
+	}
+	return comparePrerelease(v.v.Prerelease(), o.v.Prerelease())
 }
+
+// comparePrerelease orders as semver.org item 11 has it. go-version does not: it puts "rc" above "rc.beta", and reads "-5"
+// as a negative number.
+func comparePrerelease(a, b string) int {
+	if a == "" || b == "" {
+		return cmp.Compare(min(len(b), 1), min(len(a), 1)) // a release is above its pre-releases
+	}
+	return slices.CompareFunc(strings.Split(a, "."), strings.Split(b, "."), func(x, y string) int {
+		xn, yn := isNumber(x), isNumber(y)
+		switch {
+		case xn && yn:
+			return cmp.Or(cmp.Compare(len(x), len(y)), cmp.Compare(x, y)) // no leading zeros
+		case xn:
+			return -1
+		case yn:
+			return 1
+		}
+		return cmp.Compare(x, y)
+	})
+}
+
+func isNumber(s string) bool { return strings.Trim(s, "0123456789") == "" }
 
 // Prerelease returns what stands between "-" and "+", without either.
 func (v Version) Prerelease() string {
