@@ -90,11 +90,12 @@ func fullProgram() {
 	}
 	var sick atomic.Bool
 	p, err := grace.New(grace.Options{
-		Logger:         slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug})),
-		StartTimeout:   envDuration("GRACE_TEST_START", 5*time.Second),
-		Probation:      envDuration("GRACE_TEST_PROBATION", 600*time.Millisecond),
-		DrainTimeout:   envDuration("GRACE_TEST_DRAIN", 10*time.Second),
-		HealthInterval: 200 * time.Millisecond,
+		Logger:          slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		StartTimeout:    envDuration("GRACE_TEST_START", 5*time.Second),
+		Probation:       envDuration("GRACE_TEST_PROBATION", 600*time.Millisecond),
+		UpdateProbation: envDuration("GRACE_TEST_PROBATION", 600*time.Millisecond),
+		DrainTimeout:    envDuration("GRACE_TEST_DRAIN", 10*time.Second),
+		HealthInterval:  200 * time.Millisecond,
 		Health: func(context.Context) error {
 			if sick.Load() {
 				return errors.New("the cache is corrupt")
