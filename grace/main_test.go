@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -30,10 +31,11 @@ import (
 // A successor inherits the variable, and so is the same program; what sets it apart, it reads from the file
 // "behaviour" in its working directory.
 var programs = map[string]func(){
-	"dropin": dropInProgram,
-	"two":    twoServersProgram,
-	"full":   fullProgram,
-	"echo":   echoProgram,
+	"dropin":   dropInProgram,
+	"shutdown": shutdownProgram,
+	"two":      twoServersProgram,
+	"full":     fullProgram,
+	"echo":     echoProgram,
 }
 
 func TestMain(m *testing.M) {
@@ -120,9 +122,9 @@ func fullProgram() {
 		hello(w, r)
 	})
 	mux.HandleFunc("/state", func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, p.State()) })
-	mux.HandleFunc("/fds", func(w http.ResponseWriter, r *http.Request) {
-		entries, _ := os.ReadDir("/proc/self/fd")
-		fmt.Fprint(w, len(entries))
+	mux.HandleFunc("/fds", func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, openFiles()) })
+	mux.HandleFunc("/weight", func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintf(w, "%d %d %d", openFiles(), runtime.NumGoroutine(), len(os.Environ()))
 	})
 	// An upgrade with a commit, as an updater asks for it: answered with its verdict.
 	mux.HandleFunc("/upgrade", func(w http.ResponseWriter, r *http.Request) {
@@ -222,6 +224,11 @@ func echoProgram() {
 	}
 	os.WriteFile("addr", []byte(ln.Addr().String()), 0o600)
 	p.Wait(context.Background())
+}
+
+func openFiles() int {
+	entries, _ := os.ReadDir("/proc/self/fd")
+	return len(entries)
 }
 
 func envDuration(name string, def time.Duration) time.Duration {

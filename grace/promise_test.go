@@ -1,0 +1,212 @@
+//go:build unix
+
+package grace_test
+
+import (
+	"context"
+	"fmt"
+	"log"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/moult-go/moult/grace/gracetest"
+)
+
+// The promises at a tenth of their figure; MOULT_PROMISES=full asks for the whole.
+func promised(full int) int {
+	if os.Getenv("MOULT_PROMISES") == "full" {
+		return full
+	}
+	return full / 10
+}
+
+// TestPromiseG1: no failed request over upgrades, on connections of every kind; nobody retries. Connections do not
+// move yet, so an idle one must speak once before the drain deadline: here each does, every 200 ms.
+func TestPromiseG1(t *testing.T) {
+	s := start(t, "full", "GRACE_TEST_PROBATION=150ms")
+	s.waitUp()
+	requests, failures, upgrades := underLoad(t, s, promised(100), promised(250_000))
+	t.Logf("%d of %d requests failed over %d upgrades", failures, requests, upgrades)
+	if failures > 0 {
+		t.Errorf("%d of %d requests failed over %d upgrades", failures, requests, upgrades)
+	}
+}
+
+// TestPromiseG1Control: the same load finds the losses of a server that hands over its socket and calls
+// http.Server.Shutdown, as every Go peer does.
+func TestPromiseG1Control(t *testing.T) {
+	s := start(t, "shutdown")
+	s.waitUp()
+	requests, failures, upgrades := underLoad(t, s, 10, 1000)
+	t.Logf("Shutdown: %d of %d requests failed over %d upgrades", failures, requests, upgrades)
+	if failures == 0 {
+		t.Error("the control lost nothing: the load does not see what it is there to see")
+	}
+}
+
+// underLoad sends HUP after HUP, each when the one before is through, until both figures are reached.
+func underLoad(t *testing.T, s *server, upgrades, atLeast int) (requests, failures, done int) {
+	t.Helper()
+	load := gracetest.Start(gracetest.Options{Addr: s.addr, Path: "/hello", SlowPath: "/hello?sleep=0.3",
+		KeepAlive: 8, Idle: 20, New: 4, Slow: 4, Bytewise: 2})
+	for done < upgrades || load.Requests() < atLeast {
+		pid := s.pids()[0]
+		s.signal(pid, syscall.SIGHUP)
+		eventually(t, "the next generation", func() bool { return len(s.pids()) == 2 })
+		eventually(t, "the predecessor's end", func() bool { return len(s.pids()) == 1 })
+		eventually(t, "serving", func() bool { v, err := get(s.addr, "/state"); return err == nil && v == "serving" })
+		done++
+	}
+	report := load.Stop()
+	requests, failures = report.Total()
+	if failures > 0 {
+		t.Logf("failures: %v", report.Failures)
+	}
+	for kind, n := range report.Requests {
+		if n < done {
+			t.Errorf("only %d requests of kind %s over %d upgrades", n, kind, done)
+		}
+	}
+	return requests, failures, done
+}
+
+// shutdownProgram is the control: fork-exec with the inherited socket, then http.Server.Shutdown.
+func shutdownProgram() {
+	var ln net.Listener
+	var err error
+	ready := os.Getenv("GRACE_TEST_READY") != ""
+	if ready {
+		ln, err = net.FileListener(os.NewFile(3, "listener"))
+	} else {
+		ln, err = net.Listen("tcp", "127.0.0.1:0")
+	}
+	if err != nil {
+		log.Fatal(err)
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("/hello", hello)
+	mux.HandleFunc("/state", func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "serving") })
+	srv := &http.Server{Handler: mux}
+	go srv.Serve(ln)
+	if ready {
+		os.NewFile(4, "ready").Close()
+	}
+	os.WriteFile("addr", []byte(ln.Addr().String()), 0o600)
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	<-hup
+	f, err := ln.(*net.TCPListener).File()
+	if err != nil {
+		log.Fatal(err)
+	}
+	r, w, err := os.Pipe()
+	if err != nil {
+		log.Fatal(err)
+	}
+	exe, _ := os.Executable()
+	cmd := exec.Command(exe)
+	cmd.Stderr = os.Stderr
+	cmd.Env = append(os.Environ(), "GRACE_TEST_READY=1")
+	cmd.ExtraFiles = []*os.File{f, w}
+	if err := cmd.Start(); err != nil {
+		log.Fatal(err)
+	}
+	w.Close()
+	r.Read(make([]byte, 1))
+	if err := srv.Shutdown(context.Background()); err != nil {
+		log.Fatal(err)
+	}
+}
+
+// TestPromiseG17: 100 askers at once get one handover; 99 are told busy. 100 HUPs during it make one more, after the commit.
+func TestPromiseG17(t *testing.T) {
+	t.Parallel()
+	s := start(t, "full", "GRACE_TEST_PROBATION=1s", "GRACE_TEST_DRAIN=2s")
+	s.waitUp()
+	askers := make([]*keepAlive, 100) // all connected to generation 1
+	for i := range askers {
+		askers[i] = dialKeepAlive(t, s.addr)
+	}
+	verdicts := make(chan string, len(askers))
+	for _, a := range askers {
+		go func() { verdicts <- a.get(t, "/upgrade") }()
+	}
+	s.waitLog("standing by")
+	for range 100 {
+		s.signal(s.cmd.Process.Pid, syscall.SIGHUP)
+	}
+	count := map[string]int{}
+	for range askers {
+		v, _, _ := strings.Cut(<-verdicts, "|")
+		count[v]++
+	}
+	if count["ok"] != 1 || count["error"] != 99 {
+		t.Errorf("verdicts %v, want 1 ok and 99 busy", count)
+	}
+	eventually(t, "generation 3 alone", func() bool {
+		return len(s.pids()) == 1 && strings.Contains(s.log(), "to=3")
+	})
+	if strings.Contains(s.log(), "to=4") {
+		t.Error("more than one HUP was kept")
+	}
+}
+
+// TestPromiseG16: descriptors, goroutines, zombies and environment stay flat over upgrades.
+func TestPromiseG16(t *testing.T) {
+	s := start(t, "full", "GRACE_TEST_PROBATION=30ms")
+	s.waitUp()
+	var first, last string
+	for i := range promised(100) {
+		pid := pidOf(t, s.addr)
+		eventually(t, "serving", func() bool { v, err := get(s.addr, "/state"); return err == nil && v == "serving" })
+		weight, err := get(s.addr, "/weight")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if i == 1 {
+			first = weight
+		}
+		last = weight
+		s.signal(pid, syscall.SIGHUP)
+		eventually(t, "the next generation alone", func() bool { return pidOf(t, s.addr) != pid && len(s.pids()) == 1 })
+	}
+	var a, b [3]int // descriptors, goroutines, variables; a connection more or less may be open at the moment of the look
+	fmt.Sscan(first, &a[0], &a[1], &a[2])
+	fmt.Sscan(last, &b[0], &b[1], &b[2])
+	if b[0] > a[0]+2 || b[1] > a[1]+4 || b[2] != a[2] || a[2] == 0 {
+		t.Errorf("descriptors, goroutines and variables: generation 2 has %v, the last one %v", a, b)
+	}
+	if n := zombies(s.dir); n > 0 {
+		t.Errorf("%d zombies", n)
+	}
+}
+
+// zombies counts children of the test's line of processes that nobody has reaped; a dead process has no directory
+// any more, so they are looked for among the children of the living.
+func zombies(dir string) (n int) {
+	entries, _ := os.ReadDir("/proc")
+	for _, e := range entries {
+		pid, err := strconv.Atoi(e.Name())
+		if err != nil {
+			continue
+		}
+		if cwd, _ := os.Readlink(filepath.Join("/proc", e.Name(), "cwd")); cwd != dir {
+			continue
+		}
+		children, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
+		for _, c := range strings.Fields(string(children)) {
+			if stat, _ := os.ReadFile("/proc/" + c + "/stat"); strings.Contains(string(stat), ") Z ") {
+				n++
+			}
+		}
+	}
+	return n
+}
