@@ -171,6 +171,7 @@ func (p *Process) undo(r *request, c *child, cause Cause, why error) stateFunc {
 		p.up.send(newMessage(msgBack))
 	}
 	p.set(Serving)
+	p.log.Warn("serving again", "generation", p.generation, "to", c.generation, "pid", c.pid, "cause", string(cause))
 	p.hangupKept = false
 	p.note(StepRolledBack, c, why)
 	go func() { // ends with the burial, which has a limit

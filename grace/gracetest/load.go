@@ -29,8 +29,9 @@ const (
 type Options struct {
 	Addr string // host:port
 
-	Path     string // of every request but the slow ones; default "/"
-	SlowPath string // default Path
+	Path     string // of GETs on new connections; default "/"
+	PostPath string // of POSTs; default Path
+	SlowPath string // of slow GETs; default Path
 
 	KeepAlive, Idle, New, Slow, Bytewise int
 
@@ -48,7 +49,7 @@ type Answer struct {
 	Header http.Header // of the answer; nil if there was none
 	Sent   time.Time
 	Took   time.Duration
-	Err    error // nil only for a complete answer with a status below 500
+	Err    error // nil only for a complete answer with a status below 400
 
 	Dialed time.Time   // when the connection was opened
 	Before http.Header // of the previous answer on the same connection; nil if this was its first request
@@ -96,8 +97,10 @@ func Start(o Options) *Load {
 	if o.Path == "" {
 		o.Path = "/"
 	}
-	if o.SlowPath == "" {
-		o.SlowPath = o.Path
+	for _, p := range []*string{&o.PostPath, &o.SlowPath} {
+		if *p == "" {
+			*p = o.Path
+		}
 	}
 	l := &Load{o: o, quit: make(chan struct{}), report: Report{map[Kind]int{}, map[Kind]map[string]int{}}}
 	for kind, n := range map[Kind]int{KeepAlive: o.KeepAlive, Idle: o.Idle, New: o.New, Slow: o.Slow, Bytewise: o.Bytewise} {
@@ -210,7 +213,7 @@ func (c *client) request() (a Answer) {
 	if _, a.Err = io.Copy(io.Discard, res.Body); a.Err != nil {
 		return a
 	}
-	if res.StatusCode >= 500 {
+	if res.StatusCode >= 400 {
 		a.Err = fmt.Errorf("status %d", res.StatusCode)
 		return a
 	}
@@ -236,7 +239,7 @@ func (c *client) write() error {
 	case Slow:
 		text = "GET " + c.l.o.SlowPath + " HTTP/1.1\r\nHost: localhost\r\n\r\n"
 	default:
-		text = fmt.Sprintf("POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s", c.l.o.Path, len(c.body), c.body)
+		text = fmt.Sprintf("POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s", c.l.o.PostPath, len(c.body), c.body)
 	}
 	if c.kind != Bytewise {
 		_, err := io.WriteString(c.conn, text)

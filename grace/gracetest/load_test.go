@@ -54,7 +54,7 @@ func until(l *gracetest.Load, n int) *gracetest.Load {
 }
 
 func ExampleStart() {
-	srv := httptest.NewServer(http.NotFoundHandler())
+	srv := httptest.NewServer(http.FileServer(http.Dir(".")))
 	defer srv.Close()
 	load := gracetest.Start(gracetest.Options{Addr: strings.TrimPrefix(srv.URL, "http://"), KeepAlive: 2, New: 1})
 	until(load, 10) // here the server would be upgraded
