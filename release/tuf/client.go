@@ -2,10 +2,23 @@ package tuf
 
 import (
 	"context"
-	"io"
+	"crypto/sha256"
+	"errors"
+	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
 	"time"
+
+	"github.com/theupdateframework/go-tuf/v2/metadata"
+	"github.com/theupdateframework/go-tuf/v2/metadata/config"
+	"github.com/theupdateframework/go-tuf/v2/metadata/trustedmetadata"
+	"github.com/theupdateframework/go-tuf/v2/metadata/updater"
 
 	"github.com/moult-go/moult/release"
 )
@@ -21,37 +34,256 @@ type ClientOptions struct {
 }
 
 // Client reads a feed. Its methods may be called from several goroutines; Refresh and Index run one at a time.
-type Client struct{}
+type Client struct {
+	base  *url.URL
+	opts  ClientOptions
+	http  *http.Client
+	cache *cache
 
-// NewClient returns a client of the feed at url (http:// or https://), which holds metadata/ and targets/. root is the
+	turn    chan struct{}                    // holds one token: whoever takes it may use what follows
+	trusted *trustedmetadata.TrustedMetadata // nil before the first Refresh
+}
+
+// NewClient returns a client of the feed at feedURL (http:// or https://), which holds metadata/ and targets/. root is the
 // embedded first root; cacheDir keeps what was verified, below a directory named by the root's digest.
 // It does not touch the network.
-func NewClient(url string, root []byte, cacheDir string, o ClientOptions) (*Client, error) {
-	panic("unwritten")
+func NewClient(feedURL string, root []byte, cacheDir string, o ClientOptions) (*Client, error) {
+	base, err := parseURL(feedURL)
+	if err != nil {
+		return nil, err
+	}
+	o.complete()
+	if cacheDir == "" {
+		return nil, errors.New("feed client: no cache directory")
+	}
+	c := &Client{base: base, opts: o, turn: make(chan struct{}, 1)}
+	c.turn <- struct{}{}
+	c.http = &http.Client{Transport: o.Transport, CheckRedirect: checkRedirect}
+	err = guard(func() error {
+		c.cache, err = openCache(cacheDir, root, o.Logger)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("feed %s: %w", base.Redacted(), err)
+	}
+	return c, nil
+}
+
+func (o *ClientOptions) complete() {
+	if o.UserAgent == "" {
+		o.UserAgent = "moult"
+	}
+	if o.Timeout <= 0 {
+		o.Timeout = 30 * time.Second
+	}
+	if o.StallWindow <= 0 {
+		o.StallWindow = 60 * time.Second
+	}
+	if o.Transport == nil {
+		o.Transport = newTransport()
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+}
+
+func parseURL(s string) (*url.URL, error) {
+	u, err := url.Parse(s)
+	if err != nil {
+		return nil, fmt.Errorf("feed url: %w", err)
+	}
+	switch {
+	case u.Scheme != "http" && u.Scheme != "https":
+		return nil, fmt.Errorf("feed url %s: not http:// or https://", u.Redacted())
+	case u.Hostname() == "":
+		return nil, fmt.Errorf("feed url %s: no host", u.Redacted())
+	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
+		return nil, fmt.Errorf("feed url %s: it must have no query and no fragment", u.Redacted())
+	}
+	return u, nil
 }
 
 // Close drops idle connections. The client can still be used.
-func (c *Client) Close() { panic("unwritten") }
+func (c *Client) Close() { c.http.CloseIdleConnections() }
+
+// do runs f when it is this goroutine's turn.
+func (c *Client) do(ctx context.Context, f func() error) error {
+	select {
+	case <-c.turn:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { c.turn <- struct{}{} }()
+	return guard(f)
+}
 
 // Refresh brings the trusted metadata up to date. When nothing changed it costs two requests.
-func (c *Client) Refresh(ctx context.Context) error { panic("unwritten") }
+func (c *Client) Refresh(ctx context.Context) error {
+	if err := c.do(ctx, func() error { return c.refresh(ctx) }); err != nil {
+		return fmt.Errorf("feed %s: %w", c.base.Redacted(), err)
+	}
+	return nil
+}
 
-// Index returns the index of a channel and platform as of the last Refresh; it refreshes if there was none.
-func (c *Client) Index(ctx context.Context, channel string, p release.Platform) (*release.Index, error) {
-	panic("unwritten")
+func (c *Client) refresh(ctx context.Context) error {
+	root, err := c.cache.prepare()
+	if err != nil {
+		return err
+	}
+	cfg, err := config.New(c.base.JoinPath(metadataDir).String(), root)
+	if err != nil {
+		return err
+	}
+	f := &metadataFetcher{ctx: ctx, c: c}
+	cfg.Fetcher = f
+	cfg.LocalMetadataDir, cfg.LocalTargetsDir = c.cache.dir, c.cache.dir
+	u, err := updater.New(cfg)
+	if err != nil {
+		return err
+	}
+	err = guard(u.Refresh)
+	// Roots that verify are kept whatever became of the rest: the walk starts from them next time.
+	if err := c.cache.addRoots(f.roots); err != nil {
+		c.opts.Logger.Warn("keep feed root", "err", err)
+	}
+	if err != nil {
+		return err
+	}
+	if err := f.keepETag(); err != nil {
+		c.opts.Logger.Warn("keep feed etag", "err", err)
+	}
+	t := u.GetTrustedMetadataSet()
+	c.trusted = &t
+	return nil
 }
 
 // IndexName names an index of the feed.
 type IndexName struct {
-	Channel  string
-	Platform release.Platform
+	Channel  string           `json:"channel"`
+	Platform release.Platform `json:"platform"`
 }
 
 // Indexes lists the channels and platforms that the feed has, as of the last Refresh, sorted.
-func (c *Client) Indexes() []IndexName { panic("unwritten") }
+func (c *Client) Indexes() []IndexName {
+	<-c.turn
+	defer func() { c.turn <- struct{}{} }()
+	if c.trusted == nil {
+		return nil
+	}
+	var names []IndexName
+	for _, path := range slices.Sorted(maps.Keys(c.trusted.Targets[metadata.TARGETS].Signed.Targets)) {
+		if n, ok := parseIndexPath(path); ok {
+			names = append(names, n)
+		}
+	}
+	return names
+}
 
-// Fetch streams an artifact to dst: never more than a.Length bytes. It is an error if the feed has fewer, more or others;
-// dst must then be thrown away.
-func (c *Client) Fetch(ctx context.Context, a release.Artifact, dst io.Writer) error {
-	panic("unwritten")
+// parseIndexPath undoes release.IndexPath.
+func parseIndexPath(path string) (IndexName, bool) {
+	channel, file, _ := strings.Cut(path, "/")
+	name, ok := strings.CutSuffix(file, ".json")
+	if !ok {
+		return IndexName{}, false
+	}
+	p, err := release.ParsePlatform(strings.ReplaceAll(name, "-", "/"))
+	n := IndexName{Channel: channel, Platform: p}
+	return n, err == nil && release.IndexPath(channel, p) == path
+}
+
+// Index returns the index of a channel and platform as of the last Refresh; it refreshes if there was none. An index that did
+// not change costs no request.
+func (c *Client) Index(ctx context.Context, channel string, p release.Platform) (*release.Index, error) {
+	var ix *release.Index
+	path := release.IndexPath(channel, p)
+	err := c.do(ctx, func() (err error) {
+		if c.trusted == nil {
+			if err := c.refresh(ctx); err != nil {
+				return err
+			}
+		}
+		ix, err = c.index(ctx, path)
+		return err
+	})
+	if err == nil && (ix.Channel != channel || ix.Platform != p || c.opts.App != "" && ix.App != c.opts.App) {
+		err = fmt.Errorf("%w: it is of %s, %s, %s", ErrMalformed, ix.App, ix.Channel, ix.Platform)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("feed %s: index %s: %w", c.base.Redacted(), path, err)
+	}
+	return ix, nil
+}
+
+func (c *Client) index(ctx context.Context, path string) (*release.Index, error) {
+	if err := checkFresh(c.trusted, time.Now()); err != nil {
+		return nil, err
+	}
+	t := c.trusted.Targets[metadata.TARGETS].Signed.Targets[path]
+	if t == nil {
+		return nil, ErrNoIndex
+	}
+	d, err := targetDigest(t)
+	if err != nil {
+		return nil, err
+	}
+	if t.Length > release.MaxIndexSize {
+		return nil, fmt.Errorf("%d bytes: %w", t.Length, ErrOversized)
+	}
+	b, ok := c.cache.index(path, d, t.Length)
+	if !ok {
+		if b, err = c.getTarget(ctx, path, d, t.Length); err != nil {
+			return nil, err
+		}
+		if err := c.cache.putIndex(path, b); err != nil {
+			c.opts.Logger.Warn("keep feed index", "err", err)
+		}
+	}
+	ix, err := release.ParseIndex(b)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
+	}
+	return ix, nil
+}
+
+// getTarget fetches a small target.
+func (c *Client) getTarget(ctx context.Context, path string, d release.Digest, length int64) ([]byte, error) {
+	u := c.base.JoinPath(targetsDir, release.HashedPath(path, d)).String()
+	b, _, err := c.get(ctx, u, length, "")
+	if err != nil {
+		return nil, err
+	}
+	if int64(len(b)) < length {
+		return nil, fmt.Errorf("get %s: %d of %d bytes: %w", redact(u), len(b), length, ErrTruncated)
+	}
+	if sha256.Sum256(b) != d {
+		return nil, fmt.Errorf("get %s: %w", redact(u), ErrDigestMismatch)
+	}
+	return b, nil
+}
+
+// checkFresh looks at the dates again: a Client may be asked long after it refreshed.
+func checkFresh(t *trustedmetadata.TrustedMetadata, now time.Time) error {
+	for role, expired := range map[string]bool{
+		metadata.ROOT:      t.Root.Signed.IsExpired(now),
+		metadata.TIMESTAMP: t.Timestamp.Signed.IsExpired(now),
+		metadata.SNAPSHOT:  t.Snapshot.Signed.IsExpired(now),
+		metadata.TARGETS:   t.Targets[metadata.TARGETS].Signed.IsExpired(now),
+	} {
+		if expired {
+			return fmt.Errorf("%s: %w", role, ErrExpired)
+		}
+	}
+	return nil
+}
+
+// indexFile is the cache's file for a target path.
+func indexFile(dir, path string) string {
+	return filepath.Join(dir, "index-"+strings.ReplaceAll(path, "/", "~")+".cache")
+}
+
+func removeFile(path string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
 }

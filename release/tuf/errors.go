@@ -29,6 +29,8 @@ var (
 	ErrTruncated = errors.New("truncated")
 	// ErrOversized says that a file is longer than it may be.
 	ErrOversized = errors.New("too long")
+	// ErrRedirect says that a redirect was not followed: there were too many, or it led from https to http.
+	ErrRedirect = errors.New("redirect refused")
 	// ErrNoIndex says that the feed has nothing for this channel and platform: a name mistyped, or nothing published yet.
 	ErrNoIndex = errors.New("nothing published for this channel and platform")
 )

@@ -2,95 +2,286 @@ package tuf
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
 	"time"
+
+	"github.com/gofrs/flock"
+	"github.com/theupdateframework/go-tuf/v2/metadata"
+	"github.com/theupdateframework/go-tuf/v2/metadata/trustedmetadata"
 
 	"github.com/moult-go/moult/release"
 )
 
-// InitOptions says what Init sets up.
-type InitOptions struct {
-	App      string   // name of the application; required
-	Channels []string // default "beta", "stable"
-	// KeyDir gets the private keys (root.key, targets.key, online.key, each 0600) and a copy of the trusted root
-	// (root.json). It must lie outside the repository. Default: the repository's path with "-keys" appended.
-	KeyDir string
-	// RootKeyDir gets root.key instead, to be taken offline. Default: KeyDir.
-	RootKeyDir string
-	// Passphrase encrypts every key. Without one, RootKeyDir must not be KeyDir unless PlaintextKeys is set.
-	Passphrase []byte
-	// PlaintextKeys allows all keys in one directory in plain text: for tests and demonstrations.
-	PlaintextKeys bool
-	// Now is the clock that dates the metadata. Default: time.Now.
-	Now func() time.Time
-}
+// The two halves of a feed below its directory or URL, and what lies in them.
+const (
+	metadataDir = "metadata"
+	targetsDir  = "targets"
+	lockFile    = ".lock"
+	feedTarget  = "feed.json" // the publisher's own settings, signed for as a target
+)
+
+// How long signatures hold; half of it is when Refresh renews.
+const (
+	rootLife      = 365 * 24 * time.Hour
+	targetsLife   = 180 * 24 * time.Hour
+	snapshotLife  = 30 * 24 * time.Hour
+	timestampLife = 14 * 24 * time.Hour
+)
+
+// maxMetadata is the largest metadata file that is read, root's own limit included.
+const maxMetadata = 5 << 20
 
 // OpenOptions says where the keys are.
 type OpenOptions struct {
-	KeyDir     string // default as in InitOptions
-	Passphrase []byte // of the keys, if they are encrypted
-	Now        func() time.Time
-}
-
-// PublishRequest is one version of the application, for one or more platforms.
-type PublishRequest struct {
-	Version release.Version
-	Channel string // default "beta"
-	Files   []File
-	Notes   string
-	// Force allows a version that is not newer than the newest of its channel and platform, and other bytes for the same version.
-	Force bool
-}
-
-// File is an executable to publish.
-type File struct {
-	Path     string
-	Platform release.Platform
+	KeyDir     string           // default as in InitOptions
+	Passphrase []byte           // of the keys, if they are encrypted
+	Now        func() time.Time // default time.Now
 }
 
 // Repository is a directory with a feed, seen by its publisher. DIR/metadata and DIR/targets are plain static files
 // to be served by any web server below one URL. It is safe for use by several processes, not by several goroutines.
-type Repository struct{}
+type Repository struct {
+	dir, keyDir string
+	keys        keyring
+	now         func() time.Time
+	feed        feedSettings
+	trusted     *trustedmetadata.TrustedMetadata
 
-// Init makes keys and a valid repository with empty channels in dir.
-func Init(dir string, o InitOptions) (*Repository, error) { panic("unwritten") }
+	// beforeWrite lets tests stop a publication before any file of it becomes visible.
+	beforeWrite func(path string) error
+}
+
+// feedSettings is the content of feed.json.
+type feedSettings struct {
+	Schema   int      `json:"schema"`
+	App      string   `json:"app"`
+	Channels []string `json:"channels"`
+}
 
 // Open opens a repository that Init made, and verifies it from the trusted root in the key directory: what a publisher
-// signs again must be what it signed before.
-func Open(dir string, o OpenOptions) (*Repository, error) { panic("unwritten") }
+// signs again must be what it signed before. Expired metadata is no error here, it is what Refresh is for.
+func Open(dir string, o OpenOptions) (*Repository, error) {
+	r := &Repository{dir: dir, keyDir: o.KeyDir, now: o.Now}
+	if r.keyDir == "" {
+		r.keyDir = defaultKeyDir(dir)
+	}
+	if r.now == nil {
+		r.now = time.Now
+	}
+	var err error
+	if r.keys, err = loadKeyring(r.keyDir, o.Passphrase); err != nil {
+		return nil, err
+	}
+	if err := r.load(); err != nil {
+		return nil, fmt.Errorf("open feed %s: %w", dir, err)
+	}
+	return r, nil
+}
+
+func defaultKeyDir(dir string) string { return filepath.Clean(dir) + "-keys" }
 
 // RootFile is the path of the first root: the file to embed in the program (DIR/metadata/1.root.json).
-func (r *Repository) RootFile() string { panic("unwritten") }
+func (r *Repository) RootFile() string { return r.metadataPath("1.root.json") }
+
+// KeyDir is where the keys are.
+func (r *Repository) KeyDir() string { return r.keyDir }
 
 // App returns the name of the application.
-func (r *Repository) App() string { panic("unwritten") }
+func (r *Repository) App() string { return r.feed.App }
 
 // Channels returns the channels that Init set up.
-func (r *Repository) Channels() []string { panic("unwritten") }
+func (r *Repository) Channels() []string { return slices.Clone(r.feed.Channels) }
+
+func (r *Repository) metadataPath(name string) string {
+	return filepath.Join(r.dir, metadataDir, name)
+}
+
+func (r *Repository) targetPath(p string, d release.Digest) string {
+	return filepath.Join(r.dir, targetsDir, filepath.FromSlash(release.HashedPath(p, d)))
+}
+
+// load reads and verifies what is published now.
+func (r *Repository) load() error {
+	return guard(func() error {
+		rootBytes, err := readCapped(filepath.Join(r.keyDir, rootCopyFile), maxMetadata)
+		if err != nil {
+			return fmt.Errorf("trusted root: %w", err)
+		}
+		t, err := trustedmetadata.New(rootBytes)
+		if err != nil {
+			return fmt.Errorf("trusted root: %w", err)
+		}
+		t.RefTime = time.Time{} // nothing is expired at the beginning of time
+		steps := []func() (name string, use func([]byte) error){
+			func() (string, func([]byte) error) { return "timestamp.json", drop(t.UpdateTimestamp) },
+			func() (string, func([]byte) error) {
+				return versioned(t.Timestamp.Signed.Meta["snapshot.json"].Version, "snapshot"), func(b []byte) error {
+					_, err := t.UpdateSnapshot(b, false)
+					return err
+				}
+			},
+			func() (string, func([]byte) error) {
+				return versioned(t.Snapshot.Signed.Meta["targets.json"].Version, "targets"), drop(t.UpdateTargets)
+			},
+		}
+		if err := r.followRoots(t); err != nil {
+			return err
+		}
+		for _, step := range steps {
+			name, use := step()
+			b, err := readCapped(r.metadataPath(name), maxMetadata)
+			if err != nil {
+				return err
+			}
+			if err := use(b); err != nil {
+				return fmt.Errorf("%s: %w", name, err)
+			}
+		}
+		r.trusted = t
+		return r.loadSettings()
+	})
+}
+
+// followRoots walks from the trusted root to the newest one.
+func (r *Repository) followRoots(t *trustedmetadata.TrustedMetadata) error {
+	for {
+		name := versioned(t.Root.Signed.Version+1, "root")
+		b, err := readCapped(r.metadataPath(name), maxMetadata)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if _, err := t.UpdateRoot(b); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+}
+
+func (r *Repository) loadSettings() error {
+	b, err := r.readTarget(feedTarget)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(b, &r.feed); err != nil {
+		return fmt.Errorf("%s: %w: %w", feedTarget, ErrMalformed, err)
+	}
+	return nil
+}
+
+func drop[T any](f func([]byte) (T, error)) func([]byte) error {
+	return func(b []byte) error {
+		_, err := f(b)
+		return err
+	}
+}
+
+func versioned(version int64, role string) string {
+	return strconv.FormatInt(version, 10) + "." + role + ".json"
+}
+
+// targets is what the trusted targets metadata lists.
+func (r *Repository) targets() map[string]*metadata.TargetFiles {
+	return r.trusted.Targets[metadata.TARGETS].Signed.Targets
+}
+
+// readTarget reads a target of the repository and holds it against its signed digest.
+func (r *Repository) readTarget(path string) ([]byte, error) {
+	t, ok := r.targets()[path]
+	if !ok || t == nil {
+		return nil, fmt.Errorf("target %s: %w", path, ErrNotFound)
+	}
+	d, err := targetDigest(t)
+	if err != nil {
+		return nil, fmt.Errorf("target %s: %w", path, err)
+	}
+	b, err := readCapped(r.targetPath(path, d), t.Length)
+	if err != nil {
+		return nil, fmt.Errorf("target %s: %w", path, err)
+	}
+	if sha256.Sum256(b) != d {
+		return nil, fmt.Errorf("target %s: %w", path, ErrDigestMismatch)
+	}
+	return b, nil
+}
+
+// targetDigest takes the one hash that we publish. go-tuf picks a hash at random for file names when there are several.
+func targetDigest(t *metadata.TargetFiles) (release.Digest, error) {
+	h := t.Hashes["sha256"]
+	if len(h) != sha256.Size {
+		return release.Digest{}, fmt.Errorf("no sha256: %w", ErrMalformed)
+	}
+	return release.Digest(h), nil
+}
 
 // Indexes returns the index of every channel and platform that has one, sorted by path.
-func (r *Repository) Indexes() ([]*release.Index, error) { panic("unwritten") }
-
-// Publish adds a release to a channel and returns it, one release.Release for each file in the order given.
-func (r *Repository) Publish(ctx context.Context, q PublishRequest) ([]release.Release, error) {
-	panic("unwritten")
+func (r *Repository) Indexes() ([]*release.Index, error) {
+	var all []*release.Index
+	for _, path := range slices.Sorted(maps.Keys(r.targets())) {
+		if path == feedTarget {
+			continue
+		}
+		ix, err := r.index(path)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, ix)
+	}
+	return all, nil
 }
 
-// Promote copies a version's entries from one channel to another, on all platforms, and returns the number of
-// platforms. No payload is copied.
-func (r *Repository) Promote(ctx context.Context, v release.Version, from, to string) (int, error) {
-	panic("unwritten")
+func (r *Repository) index(path string) (*release.Index, error) {
+	b, err := r.readTarget(path)
+	if err != nil {
+		return nil, err
+	}
+	ix, err := release.ParseIndex(b)
+	if err != nil {
+		return nil, fmt.Errorf("target %s: %w", path, err)
+	}
+	return ix, nil
 }
-
-// Refresh signs the timestamp again, and snapshot and targets when half of their time is over (targets only if its key
-// is there). It is to be run on a timer.
-func (r *Repository) Refresh(ctx context.Context) error { panic("unwritten") }
-
-// Expiries says until when each role's metadata is valid: root, targets, snapshot, timestamp.
-func (r *Repository) Expiries() []Expiry { panic("unwritten") }
 
 // Expiry is the end of one role's metadata.
 type Expiry struct {
 	Role    string    `json:"role"`
 	Version int64     `json:"version"`
 	Expires time.Time `json:"expires"`
+}
+
+// Expiries says until when each role's metadata is valid: root, targets, snapshot, timestamp.
+func (r *Repository) Expiries() []Expiry {
+	root, ts, sn, ta := r.trusted.Root.Signed, r.trusted.Timestamp.Signed, r.trusted.Snapshot.Signed, r.trusted.Targets[metadata.TARGETS].Signed
+	return []Expiry{
+		{metadata.ROOT, root.Version, root.Expires},
+		{metadata.TARGETS, ta.Version, ta.Expires},
+		{metadata.SNAPSHOT, sn.Version, sn.Expires},
+		{metadata.TIMESTAMP, ts.Version, ts.Expires},
+	}
+}
+
+// exclusively runs f while no other process publishes here, on what is published at that moment.
+func (r *Repository) exclusively(ctx context.Context, f func() error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	l := flock.New(filepath.Join(r.dir, lockFile), flock.SetPermissions(os.FileMode(0o644)))
+	defer l.Close()
+	if _, err := l.TryLockContext(ctx, 50*time.Millisecond); err != nil {
+		return fmt.Errorf("lock feed %s: %w", r.dir, err)
+	}
+	if err := r.load(); err != nil {
+		return fmt.Errorf("open feed %s: %w", r.dir, err)
+	}
+	return f()
 }
