@@ -1,6 +1,12 @@
 package updater
 
-import "errors"
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"unicode"
+)
 
 // Class is the kind of a failure; command lines map it to an exit code.
 type Class string
@@ -18,15 +24,69 @@ const (
 	Temporary    Class = "temporary"     // 75: network, rate limit, disk
 )
 
-// ErrBusy says that another process holds the update lock.
+// ErrBusy says that another process, or another call, is upgrading or holds the update lock.
 var ErrBusy = errors.New("another upgrade is under way")
 
-// Error is a failure with its class and named reason.
+// Error is a failure with its class and named reason. The reasons are fixed words, for status pages, JSON
+// and scripts:
+//
+//	failed        "interrupted" (stopped or canceled; no verdict on the build), "no-such-version", "io",
+//	              "stage-failed", "proof-failed" (could not be started, ended or hung in the proof),
+//	              "replaced-by-someone-else", "handover-failed", or what the Handover itself names
+//	              ("exited", "start-timeout", …)
+//	usage         "bad-version", "bad-options", "no-source"
+//	policy        "version-unparsable", "wrong-platform", "older", "same-version", "quarantined",
+//	              "backing-off", "nothing-kept"
+//	verification  "unsigned", "bad-signature", "bad-comment", "wrong-app", "digest-mismatch", "truncated",
+//	              "too-long", "not-executable", "wrong-format", "wrong-module", "wrong-version", "damaged"
+//	              (a kept version); from a feed also "expired", "rollback", "bad-metadata"
+//	permission    "state-dir", "other-file-system", "setuid", "owner", "xattr"
+//	busy          "busy"
+//	undone        what the Handover names ("crashed", "hung", "ill", "commit"), else its text
+//	temporary     "network", "missing" (nothing is offered), "still-changing", "disk-space",
+//	              "not-found" and "wrong-type" (a web page) from a feed
 type Error struct {
 	Class  Class
-	Reason string // a short fixed name: "older", "wrong-platform", "quarantined", "unsigned", "bad-signature", "digest-mismatch", …
+	Reason string
 	Err    error
 }
 
 func (e *Error) Error() string { return e.Err.Error() }
 func (e *Error) Unwrap() error { return e.Err }
+
+func fail(c Class, reason, format string, args ...any) *Error {
+	return &Error{Class: c, Reason: reason, Err: fmt.Errorf(format, args...)}
+}
+
+// asError gives every failure a class: its own, or that of an interrupted attempt, or reason in class c.
+func asError(ctx context.Context, err error, c Class, reason string) *Error {
+	var e *Error
+	if errors.As(err, &e) && (e.Class != Temporary || ctx.Err() == nil) {
+		if e == err {
+			return e
+		}
+		return &Error{e.Class, e.Reason, err}
+	}
+	if ctx.Err() != nil {
+		return &Error{Failed, "interrupted", err}
+	}
+	return &Error{c, reason, err}
+}
+
+// maxWords bounds what is kept of a dead process's last words.
+const maxWords = 4 << 10
+
+// printable makes untrusted text fit for a terminal and a log: no control characters but line ends and
+// tabs, no more than max bytes of its end.
+func printable(s string, max int) string {
+	s = strings.Map(func(r rune) rune {
+		if r == '\n' || r == '\t' || unicode.IsPrint(r) {
+			return r
+		}
+		return -1
+	}, strings.ToValidUTF8(s, "?"))
+	if len(s) > max {
+		s = strings.ToValidUTF8(s[len(s)-max:], "")
+	}
+	return strings.TrimSpace(s)
+}

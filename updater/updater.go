@@ -4,13 +4,20 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"path/filepath"
+	"runtime/debug"
+	"sync"
 	"time"
 
+	"github.com/gofrs/flock"
+
+	"github.com/moult-go/moult/grace/role"
 	"github.com/moult-go/moult/release"
 )
 
 // Source is where releases come from. Implementations: package feed (a signed TUF feed) and package path
 // (a file that an operator drops). A Source keeps no state between calls but what it stores in Query.CacheDir.
+// It may also have a method Interval() time.Duration: the default time between two checks.
 type Source interface {
 	// Check returns what is offered for q, in any order, all of it verified as far as that goes without the payload.
 	// An empty list means that nothing is offered now.
@@ -56,7 +63,8 @@ type Handover interface {
 	Handover(ctx context.Context, path string, commit func() error) error
 }
 
-// Undoing is implemented by a Handover's errors that know more.
+// Undoing is implemented by a Handover's errors that know more. Such an error may also have a method
+// Reason() string, a short fixed name; and one with Busy() bool says that the handover never began.
 type Undoing interface {
 	error
 	Verdict() bool // false: stopped or canceled, says nothing about the build
@@ -69,10 +77,10 @@ type Undoing interface {
 type Options struct {
 	Name    string // of the application
 	Version string // that runs now; one that does not parse ("dev") turns automatic updating off
-	Source  Source
+	Source  Source // nil: nothing to update from; status, rollback and RestartFailed work
 
 	Channel     string        // default "stable"
-	Interval    time.Duration // between two checks; default 6 h for a feed, 5 s for a path
+	Interval    time.Duration // between two checks; default: the Source's own (6 h for a feed, 5 s for a path)
 	InstallPath string        // default: this executable, links followed, resolved by New
 	StateDir    string        // default: .NAME.d beside the install path
 	Handover    Handover      // nil: replace alone, nothing to restart
@@ -86,26 +94,85 @@ type Options struct {
 	ProofTimeout time.Duration // default 10 s
 }
 
+// Updater brings newer releases to the install path. Its methods may be called from any goroutine.
+type Updater struct {
+	o       Options
+	log     *slog.Logger
+	version release.Version // of this process; zero if it does not parse
+	path    string          // install path
+	name    string          // its base
+	dir     string          // state directory
+	module  string          // "" for any
+	flow    sync.Mutex      // held through an attempt
+	flock   *flock.Flock
+	now     func() time.Time
+	step    func(point string) // tests end the process here
+
+	mu         sync.Mutex
+	held       bool   // the update lock is ours, and state is what the disk says
+	state      *state // journal
+	installed  identity
+	digests    digestCache
+	running    release.Digest // of the image of this process; zero until asked for
+	current    build          // what the last commit of this process left at the install path
+	inherited  bool           // started by a predecessor from a path that need not be the install path
+	lastCheck  time.Time
+	nextCheck  time.Time
+	checkError string
+}
+
+// build names an executable.
+type build struct {
+	Version string
+	Digest  release.Digest
+}
+
 // New checks o, resolves the install path and opens the state directory. It neither locks, polls nor recovers.
-// In the stage and proof roles it does not return (package role).
-func New(o Options) (*Updater, error) { panic("unwritten") }
-
-// Updater brings newer releases to the install path.
-type Updater struct{}
-
-// Lock takes the update lock and recovers what a previous process left unfinished. It waits for a holder
-// that is about to let go until ctx ends, then returns ErrBusy.
-func (u *Updater) Lock(ctx context.Context) error { panic("unwritten") }
-
-// Unlock gives the lock up, for the successor to take.
-func (u *Updater) Unlock() error { panic("unwritten") }
-
-// Adopt takes the lock over from a predecessor that died while this process was on probation, and returns
-// the commit to run at the end of it (nil if there is nothing to commit).
-func (u *Updater) Adopt(ctx context.Context) (commit func() error, err error) { panic("unwritten") }
-
-// Spawned records the process of the attempt under way in the journal.
-func (u *Updater) Spawned(pid int) { panic("unwritten") }
+// In the stage and proof roles it does not return (package role). Where the state directory cannot be made
+// or is not safe the error is an *Error of class Permission that names the way out: a server logs it, serves,
+// and does not update.
+func New(o Options) (*Updater, error) {
+	role.Act(role.Report{Name: o.Name, Version: o.Version})
+	u := &Updater{log: o.Logger, now: time.Now, step: func(string) {}, inherited: role.Current() == role.Successor}
+	if u.log == nil {
+		u.log = slog.New(slog.DiscardHandler)
+	}
+	if o.Channel == "" {
+		o.Channel = "stable"
+	}
+	if o.ProofTimeout == 0 {
+		o.ProofTimeout = 10 * time.Second
+	}
+	for kind, name := range map[string]string{"application": o.Name, "channel": o.Channel} {
+		if err := release.CheckName(kind, name); err != nil {
+			return nil, &Error{Usage, "bad-options", err}
+		}
+	}
+	if o.Interval < 0 || o.ProofTimeout < 0 {
+		return nil, fail(Usage, "bad-options", "negative interval or timeout")
+	}
+	u.version, _ = release.ParseVersion(o.Version)
+	switch u.module = o.Module; u.module {
+	case "":
+		if bi, ok := debug.ReadBuildInfo(); ok && bi.Main.Path != "command-line-arguments" {
+			u.module = bi.Main.Path
+		}
+	case "-":
+		u.module = ""
+	}
+	u.o = o
+	var err error
+	if u.path, u.installed, err = resolveInstallPath(o.InstallPath); err != nil {
+		return nil, err
+	}
+	u.name = filepath.Base(u.path)
+	if u.dir, err = openStateDir(o.StateDir, u.path); err != nil {
+		return nil, err
+	}
+	u.flock = flock.New(filepath.Join(u.dir, "lock"))
+	u.state = newState()
+	return u, nil
+}
 
 // Request is what a person or the loop asks for.
 type Request struct {
@@ -113,6 +180,12 @@ type Request struct {
 	Force   bool        // skip quarantine (and, later, hold); never verification
 	Manual  bool        // asked for by a person: allows an explicit Version
 	Events  func(Event) // progress; may be nil; must not block
+}
+
+func (r Request) event(e Event) {
+	if r.Events != nil {
+		r.Events(e)
+	}
 }
 
 // Outcome is how an attempt ended well.
@@ -129,81 +202,32 @@ type Found struct {
 	Current   string    // version that runs
 	Available bool      // Candidate may be applied
 	Candidate Candidate // the newest that is offered, if any
-	Stop      *Error    // why it is not applied, if it is newer and stopped by policy
+	Stop      *Error    // why it is not applied, if policy stops it
 }
-
-// Check asks the source and applies the policy. It changes nothing but the metadata cache.
-func (u *Updater) Check(ctx context.Context, r Request) (Found, error) { panic("unwritten") }
-
-// Upgrade checks, fetches, verifies, stages, proves, hands over and commits. Every error is an *Error.
-func (u *Updater) Upgrade(ctx context.Context, r Request) (Outcome, error) { panic("unwritten") }
-
-// Rollback brings a kept version back ("" for the previous one) the same way, and quarantines the digest it leaves.
-func (u *Updater) Rollback(ctx context.Context, r Request) (Outcome, error) { panic("unwritten") }
-
-// Run checks and upgrades until ctx ends, or an upgrade has replaced this process. The first check comes
-// at a random moment of the first interval.
-func (u *Updater) Run(ctx context.Context) error { panic("unwritten") }
-
-// RestartFailed records that a handover to what stands at the install path (HUP) failed: the disk holds a build
-// that failed. nil clears it.
-func (u *Updater) RestartFailed(err error) { panic("unwritten") }
-
-// Status returns what is known now. It only reads, and works without the lock.
-func (u *Updater) Status() (Status, error) { panic("unwritten") }
 
 // StateDir returns the state directory.
-func (u *Updater) StateDir() string { panic("unwritten") }
+func (u *Updater) StateDir() string { return u.dir }
 
 // InstallPath returns the path that updates replace.
-func (u *Updater) InstallPath() string { panic("unwritten") }
+func (u *Updater) InstallPath() string { return u.path }
 
-// Status is what `app status --json` shows of the updater.
-type Status struct {
-	Running     string         `json:"running"`   // version of this process
-	Installed   release.Digest `json:"installed"` // digest of the file at the install path
-	InstallPath string         `json:"install_path"`
-	StateDir    string         `json:"state_dir"`
-	Source      string         `json:"source,omitempty"`
-	Channel     string         `json:"channel,omitempty"`
-	Automatic   bool           `json:"automatic"` // false: see Reason
-	Reason      string         `json:"reason,omitempty"`
-	Phase       string         `json:"phase"`             // journal phase: idle, staged, …
-	Attempt     *Attempt       `json:"attempt,omitempty"` // under way
-	Last        *Attempt       `json:"last,omitempty"`    // the last one that ended
-	LastCheck   time.Time      `json:"last_check,omitzero"`
-	CheckError  string         `json:"check_error,omitempty"`
-	NextCheck   time.Time      `json:"next_check,omitzero"`
-	Disk        string         `json:"disk,omitempty"` // a complaint about what stands at the install path
-	Kept        []Kept         `json:"kept"`           // versions to roll back to, newest first
-	Quarantine  []Quarantined  `json:"quarantine"`
+func (u *Updater) query() Query {
+	return Query{
+		App:      u.o.Name,
+		Platform: release.Host(),
+		Channel:  u.o.Channel,
+		CacheDir: filepath.Join(u.dir, "feed"),
+		Logger:   u.log,
+	}
 }
 
-// Attempt is one try to change the version.
-type Attempt struct {
-	ID      string         `json:"id"`
-	From    string         `json:"from"`
-	To      string         `json:"to"`
-	Digest  release.Digest `json:"digest"`
-	Started time.Time      `json:"started"`
-	Ended   time.Time      `json:"ended,omitzero"`
-	Outcome string         `json:"outcome,omitempty"` // committed, rolled-back, failed, interrupted
-	Class   Class          `json:"class,omitempty"`
-	Reason  string         `json:"reason,omitempty"`
-	Words   string         `json:"last_words,omitempty"`
-	Proof   string         `json:"proof,omitempty"` // "report", or "headers only" for a program that links none
-}
-
-// Kept is a version on disk to roll back to.
-type Kept struct {
-	Version string         `json:"version"`
-	Digest  release.Digest `json:"digest"`
-}
-
-// Quarantined is a build that is not tried again.
-type Quarantined struct {
-	Digest  release.Digest `json:"digest"`
-	Version string         `json:"version"`
-	Reason  string         `json:"reason"`
-	Since   time.Time      `json:"since"`
+// manualOnly says why nothing happens by itself, "" if it does.
+func (u *Updater) manualOnly() string {
+	switch {
+	case u.o.Source == nil:
+		return "no source"
+	case u.version.IsZero():
+		return "version-unparsable"
+	}
+	return ""
 }

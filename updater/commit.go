@@ -1,0 +1,162 @@
+package updater
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+)
+
+// apply makes the proven version the one that runs, and the one at the install path: in the order that keeps
+// the path at the last committed version, unless the order is replace-first or there is nothing to restart.
+func (u *Updater) apply(ctx context.Context, r Request, t *trial) error {
+	version := t.build.Version
+	if u.o.Handover == nil {
+		r.event(Event{Phase: PhaseCommit, Version: version})
+		return u.commit(t)
+	}
+	if err := u.enter(journalHandingOver); err != nil {
+		return err
+	}
+	path, commit := t.path, func() error { return u.commit(t) }
+	if u.o.ReplaceFirst {
+		if err := u.replaceNow(t); err != nil {
+			return errors.Join(err, u.undo(t))
+		}
+		path, commit = u.path, func() error { return u.enter(journalCommitted) }
+	}
+	r.event(Event{Phase: PhaseHandover, Version: version})
+	err := u.o.Handover.Handover(ctx, path, func() error {
+		r.event(Event{Phase: PhaseCommit, Version: version})
+		t.broken = commit()
+		return t.broken
+	})
+	if err == nil {
+		return nil
+	}
+	e := describeHandover(err)
+	if broken := (*Error)(nil); errors.As(t.broken, &broken) {
+		e.Reason = broken.Reason
+	}
+	if back := u.undo(t); back != nil {
+		e.Err = fmt.Errorf("%w; and the previous version could not be put back: %w", e.Err, back)
+	}
+	return e
+}
+
+// commit replaces the installed executable for good. The install path names a whole file in every instant.
+func (u *Updater) commit(t *trial) error {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if err := u.unchanged(t); err != nil {
+		return err
+	}
+	if err := u.advance(journalCommitting); err != nil {
+		return err
+	}
+	err := u.replaceInstalled(t)
+	if err == nil {
+		err = u.advance(journalCommitted)
+	}
+	if err != nil && t.onDisk {
+		err = errors.Join(err, u.putBackOf(t))
+	}
+	if err != nil {
+		return err
+	}
+	u.current = t.build
+	return nil
+}
+
+// replaceNow is the replacement of replace-first: the journal stays at handing-over, whose recovery puts the
+// previous version back.
+func (u *Updater) replaceNow(t *trial) error {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if err := u.unchanged(t); err != nil {
+		return err
+	}
+	if err := u.replaceInstalled(t); err != nil {
+		return err
+	}
+	u.current = t.build
+	return nil
+}
+
+// unchanged checks that the file to commit is the one that was proven and executed, to the last byte, and
+// that nobody has replaced the installed one meanwhile.
+func (u *Updater) unchanged(t *trial) error {
+	id, err := identifyFile(t.path)
+	if err != nil {
+		return fail(Failed, "io", "commit version %s: %w", t.build.Version, err)
+	}
+	if id != t.id || !digestIs(t.path, t.build.Digest) {
+		return fail(Verification, "digest-mismatch", "commit version %s: %s is not the file that was proven", t.build.Version, t.path)
+	}
+	return u.stillInstalled()
+}
+
+// replaceInstalled gives the installed version a name to come back to and renames the new one over it.
+func (u *Updater) replaceInstalled(t *trial) error {
+	if err := u.keep(build{t.rec.From, t.rec.FromDigest}); err != nil {
+		return err
+	}
+	u.step("replace")
+	if err := replace(t.path, u.path); err != nil {
+		return fail(diskClass(err), "io", "replace %s: %w", u.path, err)
+	}
+	t.onDisk = true
+	u.step("replaced")
+	id, err := identifyFile(u.path)
+	if err == nil {
+		u.installed = id
+		err = syncDir(filepath.Dir(u.path))
+	}
+	if err != nil {
+		return fail(diskClass(err), "io", "replace %s: %w", u.path, err)
+	}
+	return nil
+}
+
+// undo puts the previous version back if the attempt had changed the disk.
+func (u *Updater) undo(t *trial) error {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if !t.onDisk {
+		return nil
+	}
+	return u.putBackOf(t)
+}
+
+func (u *Updater) putBackOf(t *trial) error {
+	if err := u.putBack(t.rec); err != nil {
+		u.state.Disk = "the previous version could not be put back: " + err.Error()
+		return err
+	}
+	t.onDisk = false
+	return nil
+}
+
+// putBack makes the install path stand for the version before the attempt r again. The caller holds u.mu.
+func (u *Updater) putBack(r *record) error {
+	from := build{r.From, r.FromDigest}
+	file := u.versionFile(from)
+	if !digestIs(file, from.Digest) {
+		return fail(Verification, "damaged", "put version %s back: the copy at %s is gone or damaged", from.Version, file)
+	}
+	if u.state.Phase != journalRollingBack {
+		if err := u.advance(journalRollingBack); err != nil {
+			return err
+		}
+	}
+	u.step("put back")
+	if err := putOver(file, u.path); err != nil {
+		return fail(diskClass(err), "io", "put version %s back: %w", from.Version, err)
+	}
+	id, err := identifyFile(u.path)
+	if err != nil {
+		return fail(Failed, "io", "put version %s back: %w", from.Version, err)
+	}
+	u.installed, u.current = id, from
+	return u.advance(journalRolledBack)
+}

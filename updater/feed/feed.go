@@ -1,0 +1,146 @@
+// Package feed is an update source that reads a TUF feed: static files on any web server, written by
+// `moult publish`.
+//
+//	//go:embed root.json
+//	var root []byte
+//
+//	src := feed.New("https://example.com/hello", root)
+//	u, err := updater.New(updater.Options{Name: "hello", Version: version, Source: src})
+//
+// The embedded root is the whole trust: there is none on first use. Package release/tuf verifies signatures,
+// thresholds, expiry, and that nothing goes back; the trusted metadata is cached in the state directory, below a
+// name made of the embedded root's digest. An unchanged check costs two requests. The feed is asked every 6 hours.
+//
+// A feed that cannot be trusted stops updates and nothing else: errors of class Verification say why ("expired",
+// "bad-signature", "rollback", "bad-metadata"), errors of class Temporary are tried again at the next check.
+package feed
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"sync"
+	"time"
+
+	"github.com/moult-go/moult/release"
+	"github.com/moult-go/moult/release/tuf"
+	"github.com/moult-go/moult/updater"
+)
+
+// DefaultInterval is the time between two checks.
+const DefaultInterval = 6 * time.Hour
+
+// Source reads one feed.
+type Source struct {
+	url  string
+	root []byte
+
+	mu     sync.Mutex
+	client *tuf.Client // made by the first use: the cache is named by the Query
+}
+
+// New returns the source that reads the feed at url (http or https), trusting root: the file that
+// `moult init` says to embed.
+func New(url string, root []byte) updater.Source { return &Source{url: url, root: root} }
+
+// String names the feed, without a password.
+func (s *Source) String() string {
+	u, err := url.Parse(s.url)
+	if err != nil {
+		return "feed (its address does not parse)"
+	}
+	return "feed " + u.Redacted()
+}
+
+// Interval is DefaultInterval.
+func (s *Source) Interval() time.Duration { return DefaultInterval }
+
+func (s *Source) open(q updater.Query) (*tuf.Client, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.client != nil {
+		return s.client, nil
+	}
+	c, err := tuf.NewClient(s.url, s.root, q.CacheDir, tuf.ClientOptions{App: q.App, UserAgent: "moult (" + q.App + ")", Logger: q.Logger})
+	if err != nil {
+		return nil, &updater.Error{Class: updater.Usage, Reason: "bad-options", Err: err}
+	}
+	s.client = c
+	return c, nil
+}
+
+// Check refreshes the trusted metadata and returns the releases of the channel's index. A channel in which
+// nothing was published for this platform offers nothing.
+func (s *Source) Check(ctx context.Context, q updater.Query) ([]updater.Candidate, error) {
+	c, err := s.open(q)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.Refresh(ctx); err != nil {
+		return nil, classify(err)
+	}
+	ix, err := c.Index(ctx, q.Channel, q.Platform)
+	if errors.Is(err, tuf.ErrNoIndex) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, classify(err)
+	}
+	var offered []updater.Candidate
+	for _, r := range ix.Releases {
+		offered = append(offered, updater.Candidate{
+			Version:  r.Version,
+			Platform: ix.Platform,
+			Length:   r.Artifact.Length,
+			Digest:   r.Artifact.SHA256,
+			Notes:    r.Notes,
+			Path:     r.Artifact.Path,
+		})
+	}
+	return offered, nil
+}
+
+// Fetch streams the artifact.
+func (s *Source) Fetch(ctx context.Context, q updater.Query, c updater.Candidate, dst io.Writer) error {
+	client, err := s.open(q)
+	if err != nil {
+		return err
+	}
+	err = client.Fetch(ctx, release.Artifact{Path: c.Path, Length: c.Length, SHA256: c.Digest}, dst)
+	if err != nil {
+		return classify(err)
+	}
+	return nil
+}
+
+// kinds is what each failure of the client means here; the first that matches counts.
+var kinds = []struct {
+	is     error
+	class  updater.Class
+	reason string
+}{
+	{tuf.ErrExpired, updater.Verification, "expired"},
+	{tuf.ErrBadSignature, updater.Verification, "bad-signature"},
+	{tuf.ErrRollback, updater.Verification, "rollback"},
+	{tuf.ErrUnreachable, updater.Temporary, "network"},
+	{tuf.ErrHTML, updater.Temporary, "wrong-type"},
+	{tuf.ErrNotFound, updater.Temporary, "not-found"},
+	{tuf.ErrDigestMismatch, updater.Verification, "digest-mismatch"},
+	{tuf.ErrTruncated, updater.Verification, "truncated"},
+	{tuf.ErrOversized, updater.Verification, "too-long"},
+	{tuf.ErrMalformed, updater.Verification, "bad-metadata"},
+}
+
+func classify(err error) error {
+	for _, k := range kinds {
+		if errors.Is(err, k.is) {
+			return &updater.Error{Class: k.class, Reason: k.reason, Err: err}
+		}
+	}
+	if errors.Is(err, context.Canceled) {
+		return err
+	}
+	return &updater.Error{Class: updater.Temporary, Reason: "network", Err: fmt.Errorf("unexpected: %w", err)}
+}

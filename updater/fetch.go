@@ -1,0 +1,116 @@
+package updater
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"hash"
+	"os"
+	"path/filepath"
+
+	"github.com/moult-go/moult/release"
+)
+
+// fetch brings the payload of c into the private download directory: no more than its signed length, and
+// verified before anything else opens it. The caller removes the file.
+func (u *Updater) fetch(ctx context.Context, r Request, c Candidate) (string, error) {
+	path := filepath.Join(u.dir, "download", c.Digest.Short()+".part")
+	f, err := createFresh(path, 0o600)
+	if err != nil {
+		return "", fail(diskClass(err), "io", "fetch version %s: %w", c.Version, err)
+	}
+	w := &download{
+		f:    f,
+		hash: sha256.New(),
+		left: c.Length,
+		note: func(done int64) {
+			r.event(Event{Phase: PhaseFetch, Version: c.Version.String(), Done: done, Total: c.Length})
+		},
+	}
+	w.note(0)
+	u.step("fetch")
+	err = u.o.Source.Fetch(ctx, u.query(), c, w)
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if err = u.fetched(ctx, c, w, err); err != nil {
+		os.Remove(path)
+		return "", err
+	}
+	u.step("fetched")
+	return path, nil
+}
+
+// fetched judges a download. What we found ourselves counts before what the source said.
+func (u *Updater) fetched(ctx context.Context, c Candidate, w *download, err error) error {
+	switch {
+	case w.err != nil:
+		return w.err
+	case err != nil:
+		return asError(ctx, fmt.Errorf("fetch version %s from %s: %w", c.Version, u.o.Source, err), Temporary, "network")
+	case w.left > 0:
+		return fail(Verification, "truncated", "fetch version %s: %d of %d bytes", c.Version, c.Length-w.left, c.Length)
+	}
+	if d := release.Digest(w.hash.Sum(nil)); d != c.Digest {
+		return fail(Verification, "digest-mismatch", "fetch version %s: sha256 is %s, want %s", c.Version, d, c.Digest)
+	}
+	return nil
+}
+
+// download counts, hashes and bounds what a Source writes.
+type download struct {
+	f     *os.File
+	hash  hash.Hash
+	left  int64
+	done  int64
+	noted int64
+	note  func(done int64)
+	err   error
+}
+
+// noteEvery is the number of bytes between two events of progress.
+const noteEvery = 1 << 18
+
+func (w *download) Write(p []byte) (int, error) {
+	if w.err != nil {
+		return 0, w.err
+	}
+	if int64(len(p)) > w.left {
+		w.err = fail(Verification, "too-long", "the download is longer than the %d bytes that were signed", w.done+w.left)
+		return 0, w.err
+	}
+	n, err := w.f.Write(p)
+	w.hash.Write(p[:n])
+	w.left -= int64(n)
+	w.done += int64(n)
+	if w.done-w.noted >= noteEvery || w.left == 0 {
+		w.noted = w.done
+		w.note(w.done)
+	}
+	if err != nil {
+		w.err = fail(diskClass(err), "io", "write the download: %w", err)
+		return n, w.err
+	}
+	return n, nil
+}
+
+// digestIs reports whether the file at path is whole and the one that d names; links are not followed.
+func digestIs(path string, d release.Digest) bool {
+	if _, err := identifyFile(path); err != nil {
+		return false
+	}
+	got, _, err := release.DigestFile(path)
+	return err == nil && got == d
+}
+
+// diskClass tells a full disk, which is temporary, from one that may not be written.
+func diskClass(err error) Class {
+	switch {
+	case isExhausted(err):
+		return Temporary
+	case errors.Is(err, os.ErrPermission) || isReadOnly(err):
+		return Permission
+	}
+	return Failed
+}

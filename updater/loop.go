@@ -1,0 +1,122 @@
+package updater
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	"github.com/moult-go/moult/release"
+)
+
+// defaultInterval is that of a Source that names none.
+const defaultInterval = 6 * time.Hour
+
+func (u *Updater) interval() time.Duration {
+	if u.o.Interval > 0 {
+		return u.o.Interval
+	}
+	if s, ok := u.o.Source.(interface{ Interval() time.Duration }); ok && s.Interval() > 0 {
+		return s.Interval()
+	}
+	return defaultInterval
+}
+
+// jitter spreads the checks of many hosts: nine to eleven tenths of d.
+func jitter(d time.Duration) time.Duration {
+	return time.Duration(float64(d) * (0.9 + 0.2*rand.Float64()))
+}
+
+// Run checks and upgrades until ctx ends, whose error it then returns, or an upgrade has replaced this process,
+// then nil. The first check comes at a random moment of the first interval. Where nothing may happen by itself (no
+// source, or a version that does not parse) it only waits for ctx.
+func (u *Updater) Run(ctx context.Context) error {
+	if why := u.manualOnly(); why != "" {
+		u.log.Warn("automatic updating is off", "reason", why, "version", u.o.Version)
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	l := &loop{u: u, told: map[release.Digest]string{}}
+	for wait := time.Duration(rand.Int64N(int64(u.interval()) + 1)); ; {
+		u.mu.Lock()
+		u.nextCheck = u.now().Add(wait)
+		u.mu.Unlock()
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(wait):
+		}
+		if l.once(ctx) {
+			return nil
+		}
+		wait = l.wait()
+	}
+}
+
+// loop remembers what it has said: a stop is logged once for each build, not at every check.
+type loop struct {
+	u     *Updater
+	told  map[release.Digest]string
+	retry time.Time // when the last failed build may be tried again
+	err   string    // of the last check
+}
+
+// once checks, upgrades if it may, and reports whether this process was replaced.
+func (l *loop) once(ctx context.Context) bool {
+	u := l.u
+	f, err := u.Check(ctx, Request{})
+	l.checked(err)
+	l.retry = time.Time{}
+	switch {
+	case err != nil:
+		return false
+	case f.Stop != nil:
+		if l.told[f.Candidate.Digest] != f.Stop.Reason {
+			l.told[f.Candidate.Digest] = f.Stop.Reason
+			u.log.Info("update not applied", "version", f.Candidate.Version.String(), "reason", f.Stop.Reason, "err", f.Stop)
+		}
+		if f.Stop.Reason == "backing-off" {
+			l.noteRetry(f.Candidate.Digest)
+		}
+		return false
+	case !f.Available:
+		return false
+	}
+	out, err := u.Upgrade(ctx, Request{})
+	if err != nil {
+		// Upgrade has logged what it tried.
+		l.noteRetry(f.Candidate.Digest)
+		return false
+	}
+	return out.Changed && out.Restarted
+}
+
+func (l *loop) checked(err error) {
+	text := ""
+	if err != nil {
+		text = err.Error()
+	}
+	if text != l.err && err != nil && !errors.Is(err, context.Canceled) {
+		l.u.log.Warn("check for updates", "source", l.u.o.Source.String(), "err", err)
+	}
+	l.err = text
+}
+
+func (l *loop) noteRetry(d release.Digest) {
+	l.u.mu.Lock()
+	defer l.u.mu.Unlock()
+	if f := l.u.state.failing(d); f != nil {
+		l.retry = f.Until
+	}
+}
+
+// wait is the time to the next check: an interval, or less where a build may be tried again before. It is
+// never nothing.
+func (l *loop) wait() time.Duration {
+	wait := jitter(l.u.interval())
+	if !l.retry.IsZero() {
+		const least = 10 * time.Millisecond
+		wait = min(wait, max(l.retry.Sub(l.u.now()), least))
+	}
+	return wait
+}

@@ -1,0 +1,118 @@
+package updater
+
+import (
+	"time"
+
+	"github.com/moult-go/moult/release"
+)
+
+// Status is what `app status --json` shows of the updater.
+type Status struct {
+	Running     string         `json:"running"`   // version of this process
+	Installed   release.Digest `json:"installed"` // digest of the file at the install path
+	InstallPath string         `json:"install_path"`
+	StateDir    string         `json:"state_dir"`
+	Source      string         `json:"source,omitempty"`
+	Channel     string         `json:"channel,omitempty"`
+	Automatic   bool           `json:"automatic"` // false: see Reason
+	Reason      string         `json:"reason,omitempty"`
+	Phase       string         `json:"phase"`             // journal phase: idle, staged, …
+	Attempt     *Attempt       `json:"attempt,omitempty"` // under way
+	Last        *Attempt       `json:"last,omitempty"`    // the last one that ended
+	LastCheck   time.Time      `json:"last_check,omitzero"`
+	CheckError  string         `json:"check_error,omitempty"`
+	NextCheck   time.Time      `json:"next_check,omitzero"`
+	Disk        string         `json:"disk,omitempty"` // a complaint about what stands at the install path
+	Kept        []Kept         `json:"kept"`           // versions to roll back to, newest first
+	Quarantine  []Quarantined  `json:"quarantine"`
+}
+
+// Attempt is one try to change the version.
+type Attempt struct {
+	ID      string         `json:"id"`
+	Kind    string         `json:"kind,omitempty"` // "upgrade" or "rollback"
+	From    string         `json:"from"`
+	To      string         `json:"to"`
+	Digest  release.Digest `json:"digest"`
+	Started time.Time      `json:"started"`
+	Ended   time.Time      `json:"ended,omitzero"`
+	Outcome string         `json:"outcome,omitempty"` // committed, rolled-back, failed, interrupted
+	Class   Class          `json:"class,omitempty"`
+	Reason  string         `json:"reason,omitempty"`
+	Words   string         `json:"last_words,omitempty"`
+	Proof   string         `json:"proof,omitempty"` // "report", or "headers only" for a program that links none
+}
+
+// Kept is a version on disk to roll back to.
+type Kept struct {
+	Version string         `json:"version"`
+	Digest  release.Digest `json:"digest"`
+}
+
+// Quarantined is a build that is not tried again.
+type Quarantined struct {
+	Digest  release.Digest `json:"digest"`
+	Version string         `json:"version"`
+	Reason  string         `json:"reason"`
+	Since   time.Time      `json:"since"`
+}
+
+// The outcomes of an Attempt.
+const (
+	outcomeCommitted   = "committed"
+	outcomeRolledBack  = "rolled-back"
+	outcomeFailed      = "failed"
+	outcomeInterrupted = "interrupted"
+)
+
+// Status returns what is known now. It only reads, and works without the lock; the times of checks are
+// those of this process.
+func (u *Updater) Status() (Status, error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	st := u.state
+	if !u.held {
+		var err error
+		if st, err = u.readState(); err != nil {
+			st = newState()
+			st.Disk = "the state file cannot be read: " + err.Error()
+		}
+	}
+	installed, err := u.diskDigest()
+	if err != nil {
+		return Status{}, fail(Failed, "io", "read the installed executable: %w", err)
+	}
+	s := Status{
+		Running:     u.o.Version,
+		Installed:   installed,
+		InstallPath: u.path,
+		StateDir:    u.dir,
+		Channel:     u.o.Channel,
+		Phase:       string(st.Phase),
+		LastCheck:   u.lastCheck,
+		CheckError:  u.checkError,
+		NextCheck:   u.nextCheck,
+		Disk:        st.Disk,
+		Kept:        []Kept{},
+		Quarantine:  append([]Quarantined{}, st.Quarantine...),
+	}
+	s.Reason = u.manualOnly()
+	s.Automatic = s.Reason == ""
+	if u.o.Source != nil {
+		s.Source = u.o.Source.String()
+	}
+	if st.Attempt != nil {
+		a := st.Attempt.Attempt
+		s.Attempt = &a
+	}
+	if st.Last != nil {
+		a := *st.Last
+		s.Last = &a
+	}
+	for _, k := range st.Kept {
+		if k.Digest != installed {
+			s.Kept = append(s.Kept, k)
+		}
+	}
+	return s, nil
+}
