@@ -29,6 +29,8 @@ type feed struct {
 	url  string
 	now  time.Time // of the publisher
 
+	goPast int64 // version that a lie has used up
+
 	mu       sync.Mutex
 	requests []string
 	statuses []int
@@ -54,7 +56,7 @@ func newFeed(t *testing.T) *feed {
 		lie := f.lie
 		f.mu.Unlock()
 		rec := &statusRecorder{ResponseWriter: w, status: 200}
-		if lie == nil || !lie(w, r) {
+		if lie == nil || !lie(rec, r) {
 			if strings.HasSuffix(r.URL.Path, "/timestamp.json") {
 				b, _ := os.ReadFile(repo.metadataPath("timestamp.json"))
 				w.Header().Set("ETag", `"`+release.Digest(sum(b)).Short()+`"`)
@@ -74,6 +76,8 @@ type statusRecorder struct {
 	http.ResponseWriter
 	status int
 }
+
+func (r *statusRecorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
 
 func (r *statusRecorder) WriteHeader(code int) {
 	r.status = code

@@ -1,0 +1,36 @@
+// Package tuf publishes releases as a TUF repository of static files, and reads them.
+//
+// # The feed
+//
+//	metadata/1.root.json            who may sign; embedded in the program
+//	metadata/N.targets.json         the digests of the indexes
+//	metadata/N.snapshot.json        which targets belong to this publication
+//	metadata/timestamp.json         which publication is the latest; the only file that changes under its name
+//	targets/CHANNEL/HEX.os-arch.json   the index of a channel and platform (release.Index)
+//	targets/VERSION/HEX.app-os-arch    an executable, vouched for by the index
+//
+// Any web server, bucket or CDN serves it: everything but timestamp.json may be cached for ever, and timestamp.json for
+// some minutes. Query strings and cookies are never used.
+//
+// # Publishing
+//
+// [Init] makes three Ed25519 keys, each in a file of its own: root, to be taken offline; targets, for publishing; online, for
+// snapshot and timestamp. [Repository.Publish] adds a version to a channel, [Repository.Promote] copies it to another,
+// [Repository.Refresh] renews what would expire and belongs on a timer: the timestamp holds for 14 days, the snapshot for 30, targets
+// for 180, the root for 365.
+//
+// Files are written payload first and timestamp last, each in one durable step: a reader sees the old publication or the new
+// one. Before it signs on top of what is there, the publisher verifies it from the trusted root in the key directory, so that
+// write access to the web server is not a way to get files signed.
+//
+// # Reading
+//
+// [Client] verifies from the embedded root; there is no trust on first use. It refuses what is unsigned, expired, replayed,
+// mixed from two publications, too long, too short or of another kind, each with an error of its own, and leaves its cache so that
+// the next good check works. An unchanged check is two requests. A feed that expires stops updates and nothing else: it is for the
+// caller to serve on.
+//
+// What it does not do: it does not choose among versions, write executables or retry. It follows no delegations.
+//
+// The verification of metadata is github.com/theupdateframework/go-tuf/v2's; downloads, limits, contexts and the cache are ours.
+package tuf
