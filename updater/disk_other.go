@@ -2,5 +2,5 @@
 
 package updater
 
-func isExhausted(error) bool     { return false }
-func isReadOnly(error) bool { return false }
+func isExhausted(error) bool { return false }
+func isReadOnly(error) bool  { return false }

@@ -4,16 +4,16 @@
 //
 // The flow, one file a step:
 //
-//	check → fetch → verify → stage → prove → hand over → commit | roll back
+//		check → fetch → verify → stage → prove → hand over → commit | roll back
 //
-//   - check: a [Source] names candidates; policy chooses one or stops for a named reason;
-//   - fetch, verify: into a private directory, no more than the signed length, against the signed SHA-256;
-//   - stage: a short-lived child of our own executable verifies again (minisign too, where there is a
-//     signature) and writes the file that will be executed, with owner, mode and attributes of the installed one;
-//   - prove: header, build information, then the candidate's own report, run in a clean environment;
-//   - hand over: it is started from its staged name and serves on probation;
-//   - commit: the previous version gets a second name to come back to, and the staged name is renamed over
-//     the install path.
+//	  - check: a [Source] names candidates; policy chooses one or stops for a named reason;
+//	  - fetch, verify: into a private directory, no more than the signed length, against the signed SHA-256;
+//	  - stage: a short-lived child of our own executable verifies again (minisign too, where there is a
+//	    signature) and writes the file that will be executed, with owner, mode and attributes of the installed one;
+//	  - prove: header, build information, then the candidate's own report, run in a clean environment;
+//	  - hand over: it is started from its staged name and serves on probation;
+//	  - commit: the previous version gets a second name to come back to, and the staged name is renamed over
+//	    the install path.
 //
 // # What holds
 //
