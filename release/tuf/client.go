@@ -261,16 +261,21 @@ func (c *Client) getTarget(ctx context.Context, path string, d release.Digest, l
 	return b, nil
 }
 
+// Expiries says until when each role's metadata is valid, as of the last Refresh: root, targets, snapshot, timestamp.
+func (c *Client) Expiries() []Expiry {
+	<-c.turn
+	defer func() { c.turn <- struct{}{} }()
+	if c.trusted == nil {
+		return nil
+	}
+	return expiries(c.trusted)
+}
+
 // checkFresh looks at the dates again: a Client may be asked long after it refreshed.
 func checkFresh(t *trustedmetadata.TrustedMetadata, now time.Time) error {
-	for role, expired := range map[string]bool{
-		metadata.ROOT:      t.Root.Signed.IsExpired(now),
-		metadata.TIMESTAMP: t.Timestamp.Signed.IsExpired(now),
-		metadata.SNAPSHOT:  t.Snapshot.Signed.IsExpired(now),
-		metadata.TARGETS:   t.Targets[metadata.TARGETS].Signed.IsExpired(now),
-	} {
-		if expired {
-			return fmt.Errorf("%s: %w", role, ErrExpired)
+	for _, e := range expiries(t) {
+		if now.After(e.Expires) {
+			return fmt.Errorf("%s: %w since %s", e.Role, ErrExpired, e.Expires.Format(time.RFC3339))
 		}
 	}
 	return nil

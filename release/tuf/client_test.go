@@ -380,6 +380,9 @@ func TestExpiredFeedRecovers(t *testing.T) {
 	f.publish("1.0.0", "beta", "one")
 	c := f.client(t.TempDir())
 	wantNewest(t, c, "beta", "1.0.0")
+	if e := c.Expiries(); len(e) != 4 || e[3].Role != "timestamp" || time.Until(e[3].Expires) > timestampLife {
+		t.Errorf("Expiries = %+v", e)
+	}
 	if err := checkFresh(c.trusted, time.Now().Add(timestampLife+time.Hour)); !errors.Is(err, ErrExpired) {
 		t.Errorf("two weeks without a refresh: %v", err)
 	}

@@ -260,8 +260,10 @@ type Expiry struct {
 }
 
 // Expiries says until when each role's metadata is valid: root, targets, snapshot, timestamp.
-func (r *Repository) Expiries() []Expiry {
-	root, ts, sn, ta := r.trusted.Root.Signed, r.trusted.Timestamp.Signed, r.trusted.Snapshot.Signed, r.trusted.Targets[metadata.TARGETS].Signed
+func (r *Repository) Expiries() []Expiry { return expiries(r.trusted) }
+
+func expiries(t *trustedmetadata.TrustedMetadata) []Expiry {
+	root, ts, sn, ta := t.Root.Signed, t.Timestamp.Signed, t.Snapshot.Signed, t.Targets[metadata.TARGETS].Signed
 	return []Expiry{
 		{metadata.ROOT, root.Version, root.Expires},
 		{metadata.TARGETS, ta.Version, ta.Expires},
