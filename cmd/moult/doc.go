@@ -1,0 +1,17 @@
+// Moult is the publisher's tool: it sets up a signed feed of releases as static files, publishes and promotes versions, keeps the
+// signatures fresh, verifies a feed as a server would, and signs lone files with minisign.
+//
+//	moult init feed --app hello               # keys and an empty feed; says what to embed and what to take offline
+//	moult publish feed ./hello --version 1.4.0
+//	moult promote feed 1.4.0                   # from beta to stable
+//	moult verify feed --root root.json         # the real client, with an empty cache
+//	moult refresh feed                         # on a timer
+//
+// Then copy the directory to any web server; timestamp.json last.
+//
+// Results go to standard output, everything else to standard error. With --json standard output is one document with a schema number,
+// of a failure as well. A failure ends with a hint. The exit code is 0 when it is done, 1 when it failed and nothing was changed, 2 for
+// a wrong command line, 4 when something does not verify, 75 for what may pass by itself: the network, a full disk.
+//
+// A passphrase comes from a file, a variable or the terminal, never from the command line.
+package main

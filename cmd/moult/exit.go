@@ -1,0 +1,87 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"syscall"
+
+	"github.com/moult-go/moult/release"
+	"github.com/moult-go/moult/release/tuf"
+)
+
+const (
+	exitFailed = 1
+	exitUsage  = 2
+	exitVerify = 4
+	exitRetry  = 75
+)
+
+const exitCodes = `Exit codes:
+   0  done
+   1  failed, nothing changed
+   2  usage
+   4  verification failed: unsigned, wrongly signed, expired, truncated, wrong format
+  75  temporary: network, disk`
+
+// usageError is a mistake in what was typed.
+type usageError struct{ err error }
+
+func (e *usageError) Error() string { return e.err.Error() }
+func (e *usageError) Unwrap() error { return e.err }
+
+// errFormat says that a file is not an executable, or not one for its platform.
+var errFormat = errors.New("wrong format")
+
+// failures maps errors to exit codes and to what one can do about them; the first match counts.
+var failures = []struct {
+	err  error
+	code int
+	hint string
+}{
+	{context.Canceled, exitFailed, "it was interrupted; a feed shows what it showed before, run the command again"},
+	{syscall.ENOSPC, exitRetry, "make room and run the command again"},
+	{tuf.ErrPlaintextKeys, exitUsage, "give --passphrase-file or --passphrase-env to encrypt them, or --root-keys for another directory; only for a trial: --plaintext-keys"},
+	{tuf.ErrPassphrase, exitFailed, "name the passphrase's source by --passphrase-file or --passphrase-env"},
+	{tuf.ErrNoKey, exitFailed, "name the directory of the keys by --keys"},
+	{tuf.ErrExists, exitFailed, "choose another directory; moult never overwrites a feed or its keys"},
+	{tuf.ErrNotNewer, exitFailed, "raise --version, or use --force if you mean it"},
+	{tuf.ErrConflict, exitFailed, "a version that was seen must stay what it was: raise the version"},
+	{tuf.ErrUnknownChannel, exitUsage, "the channels were chosen by moult init --channels"},
+	{release.ErrNoRelease, exitFailed, "moult verify lists the versions of each channel"},
+	{tuf.ErrUnreachable, exitRetry, "try again later"},
+	{tuf.ErrExpired, exitVerify, "run moult refresh on the feed, or set this host's clock"},
+	{tuf.ErrHTML, exitVerify, "something answers with web pages: the URL is wrong, or a login page is in the way"},
+	{tuf.ErrNotFound, exitVerify, "the URL must be that of the directory with metadata/ and targets/; was all of it copied?"},
+	{tuf.ErrRollback, exitVerify, "an older copy of the feed is served, or two are mixed: copy all of it again, timestamp.json last"},
+	{tuf.ErrBadSignature, exitVerify, "it is not signed by the keys that the root names: wrong root, wrong feed, or a forgery"},
+	{tuf.ErrDigestMismatch, exitVerify, "a file was changed after it was signed: copy the feed again"},
+	{tuf.ErrTruncated, exitVerify, "copy the feed again"},
+	{tuf.ErrOversized, exitVerify, "copy the feed again"},
+	{tuf.ErrMalformed, exitVerify, "it is not what moult writes: wrong file, or damaged"},
+	{tuf.ErrRedirect, exitVerify, "name the final URL"},
+	{release.ErrBadSignature, exitVerify, "do not use the file; sign it with moult minisign sign"},
+	{release.ErrBadComment, exitVerify, "sign the file with moult minisign sign, which writes the comment that is asked for"},
+	{errFormat, exitVerify, "build it with GOOS and GOARCH of the platform, and give the executable itself, not an archive"},
+}
+
+func exitCode(err error) int {
+	code, _ := explain(err)
+	return code
+}
+
+// explain returns the exit code and the hint for err.
+func explain(err error) (code int, hint string) {
+	var usage *usageError
+	if err == nil {
+		return 0, ""
+	}
+	for _, f := range failures {
+		if errors.Is(err, f.err) {
+			return f.code, f.hint
+		}
+	}
+	if errors.As(err, &usage) {
+		return exitUsage, "see --help"
+	}
+	return exitFailed, "nothing was changed"
+}

@@ -1,0 +1,224 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/moult-go/moult/release"
+)
+
+func newMinisign() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "minisign",
+		Short: "Sign lone files, for servers that watch a path",
+		Args:  noArgs,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(newKeygen(), newSign(), newVerifyFile())
+	return cmd
+}
+
+func newKeygen() *cobra.Command {
+	var out string
+	var plain bool
+	var pass passphraseFlags
+	cmd := &cobra.Command{
+		Use:   "keygen",
+		Short: "Make a key pair",
+		Args:  noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			password, err := pass.read()
+			if err == nil && password == nil && !plain {
+				password, err = ask(cmd, "a passphrase for the key", true)
+			}
+			if err != nil {
+				return err
+			}
+			if len(password) == 0 && !plain {
+				return &usageError{errors.New("the key would lie in plain text: give --passphrase-file or --passphrase-env, or --plaintext-key")}
+			}
+			public, private, err := release.GenerateMinisign(string(password))
+			if err != nil {
+				return err
+			}
+			r := &keygenResult{Schema: schema, PublicKey: public, PublicFile: out + ".pub", PrivateFile: out + ".key"}
+			if err := writeNew(r.PrivateFile, private, 0o600); err != nil {
+				return err
+			}
+			if err := writeNew(r.PublicFile, public, 0o644); err != nil {
+				return errors.Join(err, os.Remove(r.PrivateFile))
+			}
+			return emit(cmd, r)
+		},
+	}
+	cmd.Flags().StringVar(&out, "out", "minisign", "`path` of the two files, without .key and .pub")
+	cmd.Flags().BoolVar(&plain, "plaintext-key", false, "leave the private key in plain text")
+	pass.add(cmd)
+	return cmd
+}
+
+// writeNew writes a file that must not exist.
+func writeNew(path, text string, mode os.FileMode) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	if err != nil {
+		return err
+	}
+	_, err = io.WriteString(f, text)
+	return errors.Join(err, f.Sync(), f.Close())
+}
+
+type keygenResult struct {
+	Schema      int    `json:"schema"`
+	PublicKey   string `json:"public_key"`
+	PublicFile  string `json:"public_file"`
+	PrivateFile string `json:"private_file"`
+}
+
+func (r *keygenResult) text(w io.Writer) {
+	fmt.Fprintf(w, "%s signs; keep it secret.\n%s is for the servers:\n\n%s", r.PrivateFile, r.PublicFile, r.PublicKey)
+}
+
+func newSign() *cobra.Command {
+	var key, version, platform string
+	var c release.TrustedComment
+	var pass passphraseFlags
+	cmd := &cobra.Command{
+		Use:     "sign FILE",
+		Short:   "Write FILE.minisig",
+		Long:    "Sign an executable and say in the signature whose it is, which version and for which platform: a server that watches a path wants to know.",
+		Example: "  moult minisign sign hello --app hello --version 1.4.0 --key minisign.key",
+		Args:    nArgs(1, 1),
+		RunE: func(cmd *cobra.Command, args []string) (err error) {
+			if err := need(cmd, "app", "version", "key"); err != nil {
+				return err
+			}
+			if c.Version, err = release.ParseVersion(version); err != nil {
+				return &usageError{err}
+			}
+			x, err := inspect(args[0])
+			if err != nil {
+				return err
+			}
+			if c.Platform, err = x.agree(platform); err != nil {
+				return err
+			}
+			signature, err := signFile(args[0], key, &pass, c)
+			if err != nil {
+				return err
+			}
+			r := &signResult{Schema: schema, Signature: args[0] + ".minisig"}
+			if err := writeSignature(r.Signature, signature); err != nil {
+				return err
+			}
+			return emit(cmd, r)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&c.App, "app", "", "`name` of the application")
+	f.StringVar(&version, "version", "", "semantic `version` of the file")
+	f.StringVar(&platform, "platform", "", "`os/arch` of the file (default: as its header says)")
+	f.StringVar(&key, "key", "", "`file` with the private key")
+	pass.add(cmd)
+	return cmd
+}
+
+func signFile(path, keyFile string, pass *passphraseFlags, c release.TrustedComment) ([]byte, error) {
+	key, err := os.ReadFile(keyFile)
+	if err != nil {
+		return nil, err
+	}
+	password, err := pass.read()
+	if err != nil {
+		return nil, err
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	signature, err := release.SignMinisign(string(key), string(password), f, c)
+	if err != nil {
+		return nil, fmt.Errorf("sign %s: %w", path, err)
+	}
+	return signature, nil
+}
+
+// writeSignature puts the signature there in one step: a server may be looking.
+func writeSignature(path string, signature []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(path), ".minisig-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	_, err = f.Write(signature)
+	if err = errors.Join(err, f.Chmod(0o644), f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
+}
+
+type signResult struct {
+	Schema    int    `json:"schema"`
+	Signature string `json:"signature"`
+}
+
+func (r *signResult) text(w io.Writer) { fmt.Fprintln(w, r.Signature) }
+
+func newVerifyFile() *cobra.Command {
+	var key, signature string
+	cmd := &cobra.Command{
+		Use:     "verify FILE",
+		Short:   "Verify FILE by FILE.minisig",
+		Example: "  moult minisign verify hello --key minisign.pub",
+		Args:    nArgs(1, 1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := need(cmd, "key"); err != nil {
+				return err
+			}
+			if signature == "" {
+				signature = args[0] + ".minisig"
+			}
+			public, err := os.ReadFile(key)
+			if err != nil {
+				return err
+			}
+			sig, err := os.ReadFile(signature)
+			if errors.Is(err, os.ErrNotExist) {
+				return fmt.Errorf("%s is not signed: %w: no %s", args[0], release.ErrBadSignature, filepath.Base(signature))
+			}
+			if err != nil {
+				return err
+			}
+			f, err := os.Open(args[0])
+			if err != nil {
+				return err
+			}
+			defer f.Close()
+			c, err := release.VerifyMinisign(string(public), sig, f)
+			if err != nil {
+				return fmt.Errorf("verify %s: %w", args[0], err)
+			}
+			return emit(cmd, &verifiedFile{Schema: schema, App: c.App, Version: c.Version, Platform: c.Platform, SHA256: c.SHA256})
+		},
+	}
+	cmd.Flags().StringVar(&key, "key", "", "`file` with the public key")
+	cmd.Flags().StringVar(&signature, "signature", "", "`file` with the signature (default FILE.minisig)")
+	return cmd
+}
+
+type verifiedFile struct {
+	Schema   int              `json:"schema"`
+	App      string           `json:"app"`
+	Version  release.Version  `json:"version"`
+	Platform release.Platform `json:"platform"`
+	SHA256   release.Digest   `json:"sha256"`
+}
+
+func (v *verifiedFile) text(w io.Writer) {
+	fmt.Fprintf(w, "%s %s for %s, sha256 %s\n", v.App, v.Version, v.Platform, v.SHA256)
+}
