@@ -32,6 +32,7 @@ type tracked struct {
 	all   *conns
 	close func() error
 	phase atomic.Int32
+	http2 atomic.Pointer[frameConn] // set while HTTP/2 is spoken
 }
 
 // The wrappers embed the concrete type, so that what it can do (sendfile through ReadFrom, CloseWrite) is
@@ -97,6 +98,9 @@ func (t *tracked) end() error {
 
 func (t *tracked) enter(p phase) {
 	t.phase.Store(int32(p))
+	if fc := t.http2.Load(); fc != nil {
+		fc.enter(p == phaseIdle)
+	}
 	t.all.note()
 }
 
@@ -111,6 +115,18 @@ func (c *conns) count() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return len(c.set)
+}
+
+// http2 lists the connections that speak it.
+func (c *conns) http2() (list []*frameConn) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for t := range c.set {
+		if fc := t.http2.Load(); fc != nil {
+			list = append(list, fc)
+		}
+	}
+	return list
 }
 
 // closeAll closes every connection for which which returns true, and returns their number.

@@ -113,12 +113,19 @@ func (p *Process) stopped() stateFunc {
 	return p.exit(lastOwner)
 }
 
+// takeLeave tells every connection that this process is on its way out: HTTP/1 with its next answer, HTTP/2 now.
+func (p *Process) takeLeave() {
+	if !p.polite.Swap(true) {
+		go p.farewellTo(p.conns.http2()) // ends after farewell
+	}
+}
+
 // quiet reports whether no answer is owed on an HTTP connection.
 func quiet(ph phase) bool { return ph == phaseIdle || ph == phaseNew }
 
 func (p *Process) beginDrain() {
 	p.set(Draining)
-	p.polite.Store(true)
+	p.takeLeave()
 	p.hangupKept = false
 	select {
 	case <-p.draining: // once before, and resurrected since

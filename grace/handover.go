@@ -121,7 +121,7 @@ func (p *Process) standby(r *request, c *child, probation time.Duration) stateFu
 				return p.committing(r, c)
 			}
 		case <-half.C:
-			p.polite.Store(true)
+			p.takeLeave()
 		case <-end.C:
 			patient.over = true
 			if patient.proven() {

@@ -2,6 +2,7 @@ package grace
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -10,23 +11,46 @@ import (
 )
 
 // Serve serves HTTP on a listener of this Process until the process has drained; then it returns nil. Before
-// it starts, it wraps srv.Handler and srv.ConnState: once this process is on its way out, every answer on HTTP/1 says
-// Connection: close, and HTTP/2 gets a GOAWAY. http.Server.Shutdown is never called: since Go's fix of issue
-// 65802 it drops requests that it has already read.
+// it starts, it wraps srv.Handler, srv.ConnState and srv.ConnContext: once this process is on its way out, every answer on
+// HTTP/1 says Connection: close, and HTTP/2 gets a GOAWAY in two steps. http.Server.Shutdown is never called: since
+// Go's fix of issue 65802 it drops requests that it has already read.
 func (p *Process) Serve(srv *http.Server, ln net.Listener) error {
+	return p.serve(srv, ln, false, func(g *gate) error { return srv.Serve(g) })
+}
+
+// ServeTLS is Serve for HTTPS, with the arguments of http.Server.ServeTLS: empty file names when srv.TLSConfig
+// has the certificates.
+func (p *Process) ServeTLS(srv *http.Server, ln net.Listener, certFile, keyFile string) error {
+	return p.serve(srv, ln, true, func(g *gate) error {
+		// A first call on a listener that is closed sets HTTP/2 up, and does nothing else.
+		if err := srv.ServeTLS(closedListener{}, certFile, keyFile); !errors.Is(err, net.ErrClosed) {
+			return err
+		}
+		p.takeOverHTTP2(srv)
+		return srv.ServeTLS(g, certFile, keyFile)
+	})
+}
+
+func (p *Process) serve(srv *http.Server, ln net.Listener, secure bool, run func(*gate) error) error {
 	g, ok := ln.(*gate)
 	if !ok || g.p != p {
 		return fmt.Errorf("serve on %s: not a listener of this process", ln.Addr())
 	}
 	p.prepare(srv)
-	g.web.Store(&webService{path: p.o.HealthPath})
-	err := srv.Serve(g)
+	g.web.Store(&webService{path: p.o.HealthPath, secure: secure})
+	err := run(g)
 	if errors.Is(err, net.ErrClosed) {
 		<-p.exited
 		return nil
 	}
 	return err
 }
+
+type closedListener struct{}
+
+func (closedListener) Accept() (net.Conn, error) { return nil, net.ErrClosed }
+func (closedListener) Close() error              { return nil }
+func (closedListener) Addr() net.Addr            { return &net.TCPAddr{} }
 
 // prepare makes srv drain politely.
 func (p *Process) prepare(srv *http.Server) {
@@ -36,6 +60,14 @@ func (p *Process) prepare(srv *http.Server) {
 	}
 	if _, done := next.(*politeHandler); !done {
 		srv.Handler = &politeHandler{p, next}
+	}
+	inner := srv.ConnContext
+	srv.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
+		ctx = context.WithValue(ctx, trackedKey{}, trackedOf(c))
+		if inner != nil {
+			ctx = inner(ctx, c)
+		}
+		return ctx
 	}
 	hook := srv.ConnState
 	srv.ConnState = func(c net.Conn, s http.ConnState) {
@@ -57,6 +89,15 @@ func (p *Process) prepare(srv *http.Server) {
 	}
 }
 
+// trackedKey finds the connection of a request.
+type trackedKey struct{}
+
+// twoSteps reports whether the request's HTTP/2 connection is told to go by frames of our own.
+func twoSteps(r *http.Request) bool {
+	t, _ := r.Context().Value(trackedKey{}).(*tracked)
+	return t != nil && t.http2.Load() != nil
+}
+
 // politeHandler marks the last answer on each connection of a process on its way out.
 type politeHandler struct {
 	p    *Process
@@ -65,8 +106,8 @@ type politeHandler struct {
 
 func (h *politeHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.ProtoMajor != 1 {
-		// Setting the header makes net/http send a GOAWAY; what is in flight still gets its answer.
-		if h.p.polite.Load() {
+		// Without frames of our own (HTTP/2 without TLS), setting the header makes net/http send its one GOAWAY.
+		if h.p.polite.Load() && !twoSteps(r) {
 			w.Header().Set("Connection", "close")
 		}
 		h.next.ServeHTTP(w, r)

@@ -32,6 +32,7 @@ import (
 // "behaviour" in its working directory.
 var programs = map[string]func(){
 	"dropin":   dropInProgram,
+	"https":    httpsProgram,
 	"shutdown": shutdownProgram,
 	"two":      twoServersProgram,
 	"full":     fullProgram,
@@ -39,8 +40,8 @@ var programs = map[string]func(){
 }
 
 func TestMain(m *testing.M) {
-	if p := programs[os.Getenv("GRACE_TEST_PROGRAM")]; p != nil {
-		p()
+	if name, ok := os.LookupEnv("GRACE_TEST_PROGRAM"); ok {
+		programs[name]() // an unknown one panics
 		return
 	}
 	os.Exit(m.Run())
@@ -257,7 +258,12 @@ type server struct {
 
 func start(t *testing.T, program string, env ...string) *server {
 	t.Helper()
-	s := &server{t: t, dir: t.TempDir(), done: make(chan struct{})}
+	return startIn(t, t.TempDir(), program, env...)
+}
+
+func startIn(t *testing.T, dir, program string, env ...string) *server {
+	t.Helper()
+	s := &server{t: t, dir: dir, done: make(chan struct{})}
 	logFile, err := os.Create(filepath.Join(s.dir, "log"))
 	if err != nil {
 		t.Fatal(err)

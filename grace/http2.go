@@ -1,0 +1,230 @@
+package grace
+
+import (
+	"crypto/tls"
+	"encoding/binary"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// HTTP/2 is told to go in two steps (RFC 9113, 6.8): a GOAWAY that names the largest stream there can be, so that the client opens
+// no more; then, when what was on its way has arrived, one that names the last stream we saw; then the
+// connection closes when its streams are done. net/http by itself sends one GOAWAY with the last stream that it has seen, and
+// drops those that were on their way.
+//
+// net/http writes to a *tls.Conn, where nobody can get between its frames. But it also serves HTTP/2 without TLS, on any
+// net.Conn, through the entry "unencrypted_http2" of TLSNextProto; and if that conn has a ConnectionState method, requests
+// on it are TLS requests. So the connection that it gets is ours, which knows where frames end.
+// TestTwoStepGoAway pins this; where the entry is missing, the one step of net/http remains.
+
+// farewell is the time between the two steps: more than a round trip.
+const farewell = time.Second
+
+const (
+	nextProtoH2    = "h2"
+	nextProtoPlain = "unencrypted_http2"
+	clientPreface  = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+	prefaceTimeout = 10 * time.Second
+)
+
+// takeOverHTTP2 puts our connection between net/http and TLS. It needs srv's HTTP/2 set up, which Serve does.
+func (p *Process) takeOverHTTP2(srv *http.Server) {
+	plain := srv.TLSNextProto[nextProtoPlain]
+	if srv.TLSNextProto[nextProtoH2] == nil || plain == nil {
+		return
+	}
+	srv.TLSNextProto[nextProtoH2] = func(srv *http.Server, tc *tls.Conn, h http.Handler) {
+		fc := &frameConn{Conn: tc}
+		if err := fc.readPreface(); err != nil {
+			tc.Close()
+			return
+		}
+		if t := trackedOf(tc); t != nil {
+			t.http2.Store(fc)
+			defer t.http2.Store(nil)
+			if p.polite.Load() {
+				go p.farewellTo([]*frameConn{fc}) // ends after farewell
+			}
+		}
+		plain(srv, tls.Client(unencrypted{fc}, nil), h)
+	}
+}
+
+// unencrypted is how net/http passes a connection without TLS through a type that is made for TLS.
+type unencrypted struct{ *frameConn }
+
+func (u unencrypted) UnencryptedNetConn() net.Conn { return u.frameConn }
+
+// farewellTo sends both steps. It does nothing more once this process serves again.
+func (p *Process) farewellTo(conns []*frameConn) {
+	if len(conns) == 0 {
+		return
+	}
+	for _, fc := range conns {
+		fc.goAway(false)
+	}
+	time.Sleep(farewell) // the round trip that RFC 9113 asks for
+	if !p.polite.Load() {
+		return
+	}
+	for _, fc := range conns {
+		fc.goAway(true)
+	}
+}
+
+// frameConn is an HTTP/2 connection that knows where its frames end. It embeds the tls.Conn, whose ConnectionState
+// and NetConn net/http and we look for.
+type frameConn struct {
+	*tls.Conn
+
+	mu      sync.Mutex
+	out     frameScanner
+	in      frameScanner
+	begun   bool   // the server's SETTINGS are out: nothing may come before them
+	pending []byte // frames to send at the next boundary
+	last    bool   // both steps are taken: close when idle
+	idle    bool
+}
+
+func (c *frameConn) readPreface() error {
+	c.SetReadDeadline(time.Now().Add(prefaceTimeout))
+	defer c.SetReadDeadline(time.Time{})
+	buf := make([]byte, len(clientPreface))
+	if _, err := io.ReadFull(c.Conn, buf); err != nil {
+		return err
+	}
+	if string(buf) != clientPreface {
+		return errors.New("not HTTP/2")
+	}
+	return nil
+}
+
+func (c *frameConn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	c.mu.Lock()
+	c.in.scan(b[:n])
+	c.mu.Unlock()
+	return n, err
+}
+
+func (c *frameConn) Write(b []byte) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n, err := c.Conn.Write(b)
+	c.out.scan(b[:n])
+	c.begun = c.begun || n > 0
+	if err == nil {
+		c.flush()
+	}
+	return n, err
+}
+
+// flush sends what waits, if nothing is half sent. The caller holds mu.
+func (c *frameConn) flush() {
+	if len(c.pending) > 0 && c.begun && c.out.between() {
+		c.Conn.Write(c.pending) // an error shows at net/http's next write
+		c.pending = nil
+	}
+}
+
+// goAway sends the first or the last step.
+func (c *frameConn) goAway(last bool) {
+	c.mu.Lock()
+	stream := uint32(1<<31 - 1)
+	if last {
+		stream = c.in.highest
+	}
+	c.pending = append(c.pending, goAwayFrame(stream)...)
+	c.flush()
+	c.last = c.last || last
+	c.closeWhenIdle()
+	c.mu.Unlock()
+}
+
+// enter is told whether any stream is open.
+func (c *frameConn) enter(idle bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.idle = idle
+	c.closeWhenIdle()
+}
+
+// flushTime is how long after the end of the last stream a connection closes: net/http calls it idle when the last frame is
+// written, which is before it is flushed.
+const flushTime = 100 * time.Millisecond
+
+// closeWhenIdle closes the connection when it is done for good. The caller holds mu.
+func (c *frameConn) closeWhenIdle() {
+	if !c.last || !c.idle {
+		return
+	}
+	time.AfterFunc(flushTime, func() {
+		c.mu.Lock()
+		done := c.idle && len(c.pending) == 0
+		c.mu.Unlock()
+		if done {
+			c.Conn.Close()
+		}
+	})
+}
+
+// Frame types and the flag that ends a header block (RFC 9113, 6).
+const (
+	frameHeaders      = 0x1
+	framePushPromise  = 0x5
+	frameGoAway       = 0x7
+	frameContinuation = 0x9
+	flagEndHeaders    = 0x4
+	frameHeaderLen    = 9
+)
+
+func goAwayFrame(stream uint32) []byte {
+	f := []byte{0, 0, 8, frameGoAway, 0, 0, 0, 0, 0}
+	f = binary.BigEndian.AppendUint32(f, stream)
+	return binary.BigEndian.AppendUint32(f, 0) // NO_ERROR
+}
+
+// frameScanner follows one direction of a connection, in pieces of any size.
+type frameScanner struct {
+	head    [frameHeaderLen]byte
+	have    int    // bytes of head
+	left    int    // bytes of payload to come
+	block   bool   // a header block is open: only its continuation may follow
+	highest uint32 // highest stream that had a HEADERS frame
+}
+
+// between reports whether another frame may be put in here.
+func (s *frameScanner) between() bool { return s.have == 0 && s.left == 0 && !s.block }
+
+func (s *frameScanner) scan(b []byte) {
+	for len(b) > 0 {
+		if s.left > 0 {
+			n := min(s.left, len(b))
+			s.left -= n
+			b = b[n:]
+			continue
+		}
+		n := copy(s.head[s.have:], b)
+		s.have += n
+		b = b[n:]
+		if s.have == frameHeaderLen {
+			s.header()
+		}
+	}
+}
+
+func (s *frameScanner) header() {
+	s.have = 0
+	s.left = int(s.head[0])<<16 | int(s.head[1])<<8 | int(s.head[2])
+	switch s.head[3] {
+	case frameHeaders:
+		s.highest = max(s.highest, binary.BigEndian.Uint32(s.head[5:])&(1<<31-1))
+		s.block = s.head[4]&flagEndHeaders == 0
+	case framePushPromise, frameContinuation:
+		s.block = s.head[4]&flagEndHeaders == 0
+	}
+}
