@@ -1,0 +1,253 @@
+package path_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/moult-go/moult/release"
+	"github.com/moult-go/moult/updater"
+	"github.com/moult-go/moult/updater/path"
+)
+
+var payload = bytes.Repeat([]byte("an executable "), 5000)
+
+// drop is a directory with a signed file in it.
+type drop struct {
+	t         *testing.T
+	file      string
+	pub, priv string
+	updater.Source
+}
+
+func newDrop(t *testing.T) *drop {
+	t.Helper()
+	pub, priv, err := release.GenerateMinisign("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "hello")
+	d := &drop{t, file, pub, priv, path.New(file, pub)}
+	d.write(payload)
+	d.sign(comment("hello", "1.2.3", release.Host(), payload))
+	return d
+}
+
+func comment(app, version string, p release.Platform, b []byte) release.TrustedComment {
+	digest, _, _ := release.DigestReader(bytes.NewReader(b))
+	return release.TrustedComment{App: app, Version: release.MustParseVersion(version), Platform: p, SHA256: digest}
+}
+
+func (d *drop) write(b []byte) {
+	d.t.Helper()
+	if err := os.WriteFile(d.file, b, 0o755); err != nil {
+		d.t.Fatal(err)
+	}
+}
+
+// settle makes the file look as if it was written long ago.
+func (d *drop) settle() {
+	d.t.Helper()
+	then := time.Now().Add(-time.Hour)
+	if err := os.Chtimes(d.file, then, then); err != nil {
+		d.t.Fatal(err)
+	}
+}
+
+func (d *drop) sign(c release.TrustedComment) {
+	d.t.Helper()
+	b, err := release.SignMinisign(d.priv, "", bytes.NewReader(payload), c)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	if err := os.WriteFile(d.file+".minisig", b, 0o644); err != nil {
+		d.t.Fatal(err)
+	}
+}
+
+var query = updater.Query{App: "hello", Platform: release.Host(), Channel: "stable"}
+
+func (d *drop) check() (updater.Candidate, error) {
+	d.t.Helper()
+	got, err := d.Check(d.t.Context(), query)
+	if len(got) == 0 {
+		return updater.Candidate{}, err
+	}
+	return got[0], err
+}
+
+func wantError(t *testing.T, err error, c updater.Class, reason string) {
+	t.Helper()
+	var e *updater.Error
+	if !errors.As(err, &e) || e.Class != c || e.Reason != reason {
+		t.Fatalf("error %#v, want class %s, reason %s", err, c, reason)
+	}
+}
+
+func TestOffersWhatTheSignatureNames(t *testing.T) {
+	d := newDrop(t)
+	c, err := d.check()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Version.String() != "1.2.3" || c.Platform != release.Host() || c.Length != int64(len(payload)) || c.Minisign == nil {
+		t.Errorf("candidate %+v", c)
+	}
+	var got bytes.Buffer
+	if err := d.Fetch(t.Context(), query, c, &got); err != nil || !bytes.Equal(got.Bytes(), payload) {
+		t.Errorf("fetched %d bytes, %v", got.Len(), err)
+	}
+}
+
+func TestRefuses(t *testing.T) {
+	tests := []struct {
+		name   string
+		change func(d *drop)
+		reason string
+	}{
+		{"no signature", func(d *drop) { os.Remove(d.file + ".minisig") }, "unsigned"},
+		{"no key", func(d *drop) { d.Source = path.New(d.file, "") }, "unsigned"},
+		{"garbage", func(d *drop) { os.WriteFile(d.file+".minisig", []byte("x"), 0o600) }, "bad-signature"},
+		{"endless signature", func(d *drop) { os.WriteFile(d.file+".minisig", make([]byte, 1<<20), 0o600) }, "bad-signature"},
+		{"another key", func(d *drop) { d.Source = path.New(d.file, newDrop(d.t).pub) }, "bad-signature"},
+		{"another program", func(d *drop) { d.sign(comment("other", "1.2.3", release.Host(), payload)) }, "wrong-app"},
+		{"a changed comment", func(d *drop) {
+			b, _ := os.ReadFile(d.file + ".minisig")
+			os.WriteFile(d.file+".minisig", bytes.Replace(b, []byte("1.2.3"), []byte("9.2.3"), 1), 0o600)
+		}, "bad-signature"},
+		{"a directory", func(d *drop) { os.Remove(d.file); os.Mkdir(d.file, 0o700) }, "not-executable"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			d := newDrop(t)
+			test.change(d)
+			_, err := d.check()
+			wantError(t, err, updater.Verification, test.reason)
+		})
+	}
+}
+
+func TestOtherPlatformIsLeftToPolicy(t *testing.T) {
+	d := newDrop(t)
+	d.sign(comment("hello", "1.2.3", release.Platform{OS: "plan9", Arch: "arm"}, payload))
+	if c, err := d.check(); err != nil || c.Platform.OS != "plan9" {
+		t.Errorf("candidate %+v, %v", c, err)
+	}
+}
+
+func TestNothingThereIsNothingOffered(t *testing.T) {
+	d := newDrop(t)
+	os.Remove(d.file)
+	if c, err := d.check(); err != nil || !c.Version.IsZero() {
+		t.Errorf("candidate %+v, %v", c, err)
+	}
+}
+
+func TestCopyUnderWayIsReadAgain(t *testing.T) {
+	d := newDrop(t)
+	d.write(payload[:len(payload)/2])
+	c, err := d.check()
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantError(t, d.Fetch(t.Context(), query, c, &bytes.Buffer{}), updater.Temporary, "still-changing")
+
+	d.write(payload)
+	if c, err = d.check(); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Fetch(t.Context(), query, c, &bytes.Buffer{}); err != nil {
+		t.Errorf("written to its end: %v", err)
+	}
+
+	// What does not match and is at rest is for the updater to refuse.
+	d.write(bytes.ToUpper(payload))
+	d.settle()
+	if err := d.Fetch(t.Context(), query, c, &bytes.Buffer{}); err != nil {
+		t.Errorf("other bytes: %v", err)
+	}
+	d.write(append(bytes.Clone(payload), "more"...))
+	d.settle()
+	var got bytes.Buffer
+	if err := d.Fetch(t.Context(), query, c, &got); err != nil || got.Len() != len(payload) {
+		t.Errorf("grown meanwhile: %d bytes, %v", got.Len(), err)
+	}
+}
+
+func TestFetchEndsWithItsContext(t *testing.T) {
+	d := newDrop(t)
+	c, err := d.check()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := d.Fetch(ctx, query, c, &bytes.Buffer{}); !errors.Is(err, context.Canceled) {
+		t.Errorf("fetch: %v", err)
+	}
+}
+
+// TestWithUpdater: what lies there unsigned or with other bytes never gets past verification.
+func TestWithUpdater(t *testing.T) {
+	d := newDrop(t)
+	exe := filepath.Join(t.TempDir(), "hello")
+	if err := os.WriteFile(exe, []byte("old"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	u, err := updater.New(updater.Options{Name: "hello", Version: "1.0.0", Source: d, InstallPath: exe})
+	if err != nil {
+		t.Fatal(err)
+	}
+	upgrade := func() error {
+		_, err := u.Upgrade(t.Context(), updater.Request{Manual: true})
+		return err
+	}
+	wantError(t, upgrade(), updater.Verification, "not-executable") // verified, and no program
+	d.write(bytes.ToUpper(payload))
+	wantError(t, upgrade(), updater.Temporary, "still-changing")
+	d.settle()
+	wantError(t, upgrade(), updater.Verification, "digest-mismatch")
+	os.Remove(d.file + ".minisig")
+	wantError(t, upgrade(), updater.Verification, "unsigned")
+	if b, _ := os.ReadFile(exe); string(b) != "old" {
+		t.Error("replaced")
+	}
+}
+
+func Example() {
+	dir, err := os.MkdirTemp("", "drop")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	publicKey, privateKey, err := release.GenerateMinisign("")
+	if err != nil {
+		log.Fatal(err)
+	}
+	// What `moult minisign sign` does:
+	build := "an executable"
+	digest, _, _ := release.DigestReader(strings.NewReader(build))
+	signature, err := release.SignMinisign(privateKey, "", strings.NewReader(build), release.TrustedComment{
+		App: "hello", Version: release.MustParseVersion("1.2.3"), Platform: release.Platform{OS: "linux", Arch: "amd64"}, SHA256: digest,
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	file := filepath.Join(dir, "hello")
+	os.WriteFile(file, []byte(build), 0o755)
+	os.WriteFile(file+".minisig", signature, 0o644)
+
+	offered, err := path.New(file, publicKey).Check(context.Background(), updater.Query{App: "hello"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(offered[0].Version, offered[0].Platform)
+	// Output: 1.2.3 linux/amd64
+}
