@@ -1,0 +1,7 @@
+// App is the reference server: it serves the files of a directory, and updates itself.
+//
+//	app serve --dir /srv/www --feed https://example.com/app --root root.json
+//
+// Its command line is that of package command. The build tags exits, hangs, mute and crashy make versions
+// that fail, each in its own way, for demonstrations and tests.
+package main

@@ -1,0 +1,107 @@
+package command
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/moult-go/moult/grace/role"
+	"github.com/moult-go/moult/server"
+	"github.com/moult-go/moult/server/admin"
+)
+
+// Main is a whole command line for s. It does not return: it exits with one of the codes in the package comment.
+func Main(s server.Service) {
+	role.Act(role.Report{Name: s.Name, Version: s.Version})
+	root := newRoot(s)
+	err := root.ExecuteContext(context.Background())
+	if err != nil && !isOurs(err) { // cobra's own: an unknown command
+		err = usage("%v", err)
+	}
+	explain(os.Stderr, root.Name(), err)
+	os.Exit(ExitCode(err))
+}
+
+// New returns the commands, to put into a command line of one's own: its flags and commands are free
+// otherwise. Before it opens anything, that program calls role.Act, or New as the first thing in main.
+func New(s server.Service) []*cobra.Command {
+	role.Act(role.Report{Name: s.Name, Version: s.Version})
+	return newCommands(s)
+}
+
+func newRoot(s server.Service) *cobra.Command {
+	name := nameOf(s)
+	root := &cobra.Command{
+		Use:           name,
+		Short:         name + " serves, and replaces itself by newer versions without losing a request",
+		SilenceErrors: true,
+		SilenceUsage:  true,
+	}
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.AddCommand(newCommands(s)...)
+	root.AddCommand(exitCodesTopic())
+	return root
+}
+
+func newCommands(s server.Service) []*cobra.Command {
+	s.Name = nameOf(s)
+	if s.Version == "" {
+		s.Version = "dev"
+	}
+	c := cli{s: s}
+	list := []*cobra.Command{c.serve(), c.upgrade(), c.check(), c.status(), c.rollback(), c.version()}
+	for _, cmd := range list {
+		cmd.SilenceErrors, cmd.SilenceUsage = true, true
+		cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage("%v", err) })
+	}
+	return list
+}
+
+// cli is what the commands share.
+type cli struct {
+	s server.Service
+}
+
+func nameOf(s server.Service) string {
+	if s.Name != "" {
+		return s.Name
+	}
+	return strings.TrimSuffix(filepath.Base(os.Args[0]), ".exe")
+}
+
+// isOurs reports whether err comes from one of our commands, and not from cobra's reading of the line.
+func isOurs(err error) bool {
+	var f *admin.Failure
+	return errors.As(err, &f) || errors.Is(err, errAvailable)
+}
+
+// arguments accepts at most n of them.
+func arguments(n int) cobra.PositionalArgs {
+	return func(_ *cobra.Command, args []string) error {
+		if len(args) > n {
+			return usage("unexpected argument %q", args[n])
+		}
+		return nil
+	}
+}
+
+// runE turns what a command returns into a *admin.Failure that knows the program's name, and prints it as the
+// document of --json.
+func (c cli) runE(asJSON *bool, run func(cmd *cobra.Command, args []string) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		err := run(cmd, args)
+		if err == nil || errors.Is(err, errAvailable) {
+			return err
+		}
+		f := admin.NewFailure(c.s.Name, "", err)
+		var shown *shownError
+		if asJSON != nil && *asJSON && !errors.As(err, &shown) {
+			printJSON(cmd.OutOrStdout(), failureDocument{admin.Schema, f})
+		}
+		return f
+	}
+}

@@ -1,0 +1,44 @@
+// Package command is the command line of a server that updates itself: serve, upgrade, check, status,
+// rollback and version, for any [server.Service].
+//
+//	func main() {
+//		command.Main(server.Service{
+//			Name:    "hello",
+//			Version: version, // set by the linker
+//			Source:  feed.New("https://example.com/hello", root),
+//			Handler: mux,
+//		})
+//	}
+//
+// A program with a command line of its own adds the commands to it, and ends with the code that [ExitCode] returns:
+//
+//	root.AddCommand(command.New(service)...)
+//
+// # With and without a running server
+//
+// upgrade, check, status and rollback look for the running server of this executable: in the state directory
+// beside it (--state-dir names another one) lies the path of its admin socket. If one runs, it does the work, and
+// the command follows it to the verdict of the probation. If more than one runs, --instance says which. If
+// none runs, upgrade and rollback replace the executable alone, under the same lock.
+//
+// # Output
+//
+// Results go to standard output, everything else to standard error. --json prints one document with a schema
+// number, which has the same shape on a terminal and in a pipe; a failure is a document with a field "error". The last line
+// of a failure says what serves now and what to type next. upgrade and rollback show their plan and ask
+// on a terminal; elsewhere they need --yes. Colour is used on a terminal only, and not with NO_COLOR set.
+//
+// # Exit codes
+//
+//	0    done, or nothing to do
+//	1    failed, nothing changed
+//	2    usage; also: needs --yes, no terminal
+//	3    stopped by policy
+//	4    verification failed
+//	5    no permission
+//	6    another upgrade is under way
+//	7    undone on probation
+//	8    replaced, but the running server was not restarted
+//	75   temporary: network, rate limit, disk
+//	100  check: an update is available
+package command

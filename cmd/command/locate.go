@@ -1,0 +1,86 @@
+package command
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/moult-go/moult/server/admin"
+	"github.com/moult-go/moult/server/client"
+	"github.com/moult-go/moult/updater"
+)
+
+// where says which running server is meant.
+type where struct {
+	stateDir string
+	instance string
+}
+
+func (w *where) flags(cmd *cobra.Command, c cli) {
+	cmd.Flags().StringVar(&w.stateDir, "state-dir", c.s.StateDir, "state directory (default .NAME.d beside the executable)")
+	cmd.Flags().StringVar(&w.instance, "instance", "", "ID of the running server, if there are several")
+}
+
+// errNotRunning says that no server of this executable was found.
+var errNotRunning = errors.New("no server is running")
+
+// locate finds the running server, or returns errNotRunning.
+func (w *where) locate() (admin.Instance, error) {
+	dir := w.stateDir
+	if dir == "" {
+		exe, err := os.Executable()
+		if err == nil {
+			exe, err = filepath.EvalSymlinks(exe)
+		}
+		if err != nil {
+			return admin.Instance{}, fmt.Errorf("find the executable: %w", err)
+		}
+		dir = admin.StateDir(exe)
+	}
+	list, err := admin.Instances(dir)
+	if errors.Is(err, fs.ErrPermission) {
+		return admin.Instance{}, &updater.Error{Class: updater.Permission, Reason: "state-directory", Err: err}
+	}
+	if err != nil {
+		return admin.Instance{}, err
+	}
+	return w.pick(list)
+}
+
+func (w *where) pick(list []admin.Instance) (admin.Instance, error) {
+	var ids []string
+	for _, in := range list {
+		if in.ID == w.instance {
+			return in, nil
+		}
+		ids = append(ids, in.ID)
+	}
+	switch {
+	case w.instance != "" && len(list) == 0:
+		return admin.Instance{}, usage("no server %q is running: there is none", w.instance)
+	case w.instance != "":
+		return admin.Instance{}, usage("no server %q is running: there is %s", w.instance, strings.Join(ids, ", "))
+	case len(list) == 0:
+		return admin.Instance{}, errNotRunning
+	case len(list) > 1:
+		return admin.Instance{}, usage("several servers are running: name one with --instance: %s", strings.Join(ids, ", "))
+	}
+	return list[0], nil
+}
+
+// server returns a client of the running server, nil if there is none.
+func (w *where) server() (*client.Client, error) {
+	in, err := w.locate()
+	if errors.Is(err, errNotRunning) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return client.New(in.Admin), nil
+}

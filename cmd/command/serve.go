@@ -1,0 +1,66 @@
+package command
+
+import (
+	"errors"
+	"flag"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/moult-go/moult/server"
+)
+
+func (c cli) serve() *cobra.Command {
+	s := c.s
+	var source sourceFlags
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Serve, and keep up to date",
+		Long: `Serve until stopped, and replace this program by newer releases while it serves.
+
+HUP and USR2 restart it without losing a request: they start whatever stands at the path of the executable.
+TERM and INT finish the requests under way and stop; a second one, more than a second later, stops at once.`,
+		Args: arguments(0),
+	}
+	source.flags(cmd, c)
+	fl := cmd.Flags()
+	fl.StringArrayVar(&s.Listen, "listen", defaultListen(s), "address to listen on, host:port or unix:/path (repeatable)")
+	fl.DurationVar(&s.Interval, "interval", s.Interval, "time between two checks (default 6h for a feed, 5s for a path)")
+	fl.StringVar(&s.StateDir, "state-dir", s.StateDir, "state directory, on the file system of the executable (default .NAME.d beside it)")
+	fl.DurationVar(&s.UpdateProbation, "probation", or(s.UpdateProbation, time.Minute), "how long a new version is watched before it replaces the old one for good")
+	fl.DurationVar(&s.Probation, "hup-probation", or(s.Probation, 5*time.Second), "the same after a restart by HUP")
+	fl.DurationVar(&s.DrainTimeout, "drain-timeout", or(s.DrainTimeout, time.Minute), "how long requests under way may take before an old version leaves; negative: for ever")
+	fl.DurationVar(&s.StartTimeout, "start-timeout", or(s.StartTimeout, time.Minute), "how long a new version may take to become ready")
+	fl.DurationVar(&s.HealthInterval, "health-interval", or(s.HealthInterval, time.Second), "time between two looks at a version on probation")
+	fl.BoolVar(&s.ReplaceFirst, "replace-first", s.ReplaceFirst, "replace the executable before the handover, and put it back on failure")
+	if s.Flags != nil {
+		own := flag.NewFlagSet("serve", flag.ContinueOnError)
+		s.Flags(own)
+		fl.AddGoFlagSet(own)
+	}
+	cmd.RunE = c.runE(nil, func(cmd *cobra.Command, _ []string) error {
+		if err := source.apply(&s); err != nil {
+			return err
+		}
+		err := server.Run(cmd.Context(), s)
+		if errors.Is(err, server.ErrInvalid) {
+			return usage("%v", err)
+		}
+		return err
+	})
+	return cmd
+}
+
+func defaultListen(s server.Service) []string {
+	if len(s.Listen) > 0 {
+		return s.Listen
+	}
+	return []string{server.DefaultListen}
+}
+
+func or(d, otherwise time.Duration) time.Duration {
+	if d != 0 {
+		return d
+	}
+	return otherwise
+}

@@ -1,0 +1,105 @@
+package command
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/moult-go/moult/server/admin"
+	"github.com/moult-go/moult/server/client"
+	"github.com/moult-go/moult/updater"
+)
+
+func (c cli) status() *cobra.Command {
+	var (
+		w      where
+		asJSON bool
+	)
+	cmd := &cobra.Command{
+		Use:   "status",
+		Short: "Show what is serving, and how its updates stand",
+		Args:  arguments(0),
+	}
+	w.flags(cmd, c)
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON document")
+	cmd.RunE = c.runE(&asJSON, func(cmd *cobra.Command, _ []string) error {
+		in, err := w.locate()
+		if errors.Is(err, errNotRunning) {
+			return &admin.Failure{Class: updater.Failed, Reason: "not-running", Message: err.Error(),
+				Hint: fmt.Sprintf("to start one: %s serve", c.s.Name)}
+		}
+		if err != nil {
+			return err
+		}
+		st, err := client.New(in.Admin).Status(cmd.Context())
+		if err != nil {
+			return err
+		}
+		if asJSON {
+			return printJSON(cmd.OutOrStdout(), st)
+		}
+		return printStatus(cmd.OutOrStdout(), st)
+	})
+	return cmd
+}
+
+func printStatus(out io.Writer, st admin.Status) error {
+	well := st.State == "serving" && st.RestartError == "" && (st.Updater == nil || st.Updater.Disk == "")
+	fmt.Fprintf(out, "%s %s %s %s, generation %d, pid %d, started %s\n",
+		dot(out, well), st.App, st.Version, st.State, st.Generation, st.PID, ago(st.Since))
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	row := func(name, format string, args ...any) {
+		fmt.Fprintf(w, "  %s\t%s\n", name, plain(fmt.Sprintf(format, args...)))
+	}
+	row("listen", "%s", strings.Join(st.Listen, ", "))
+	row("connections", "%d", st.Connections)
+	row("instance", "%s", st.Instance)
+	if st.Updates.On {
+		row("updates", "on")
+	} else {
+		row("updates", "off: %s", st.Updates.Reason)
+	}
+	if st.RestartError != "" {
+		row("restart", "undone: %s", st.RestartError)
+	}
+	if st.Updater != nil {
+		updaterRows(row, *st.Updater)
+	}
+	return w.Flush()
+}
+
+func updaterRows(row func(name, format string, args ...any), u updater.Status) {
+	if u.Source != "" {
+		row("source", "%s", u.Source)
+	}
+	if u.Disk != "" {
+		row("disk", "%s", u.Disk)
+	}
+	if a := u.Attempt; a != nil {
+		row("upgrade", "%s → %s  %s  %s", a.From, a.To, a.ID, u.Phase)
+	}
+	if a := u.Last; a != nil {
+		why := ""
+		if a.Reason != "" {
+			why = ": " + a.Reason
+		}
+		row("last", "%s → %s  %s  %s%s, %s", a.From, a.To, a.ID, a.Outcome, why, ago(a.Ended))
+	}
+	if u.CheckError != "" {
+		row("check", "failed: %s", u.CheckError)
+	}
+	if !u.NextCheck.IsZero() {
+		row("next", "check in %s", time.Until(u.NextCheck).Round(time.Second))
+	}
+	for _, k := range u.Kept {
+		row("kept", "%s  %s", k.Version, k.Digest.Short())
+	}
+	for _, q := range u.Quarantine {
+		row("quarantine", "%s  %s  %s", q.Version, q.Digest.Short(), q.Reason)
+	}
+}

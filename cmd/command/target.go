@@ -1,0 +1,133 @@
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/moult-go/moult/server"
+	"github.com/moult-go/moult/server/admin"
+	"github.com/moult-go/moult/server/client"
+	"github.com/moult-go/moult/updater"
+)
+
+// lockPatience is how long a command waits for the update lock before it says busy.
+const lockPatience = 2 * time.Second
+
+// target carries out what a command asks for: a running server, or this process alone.
+type target interface {
+	checker
+	Upgrade(context.Context, admin.Request, func(updater.Event)) (updater.Outcome, error)
+	Rollback(context.Context, admin.Request, func(updater.Event)) (updater.Outcome, error)
+	// serving is the version that serves, "" if none does.
+	serving(context.Context) string
+	close() error
+}
+
+// target finds the running server; if there is none, it opens the updater, and takes the lock when the command
+// is to change something.
+func (c cli) target(cmd *cobra.Command, w *where, source *sourceFlags, change bool) (target, error) {
+	running, err := w.server()
+	if err != nil {
+		return nil, err
+	}
+	if running != nil {
+		if source.given() {
+			fmt.Fprintln(cmd.ErrOrStderr(), "the running server looks where it was told to; --feed and --watch are for when there is none")
+		}
+		return remote{running}, nil
+	}
+	s := c.s
+	s.StateDir = w.stateDir
+	if err := source.apply(&s); err != nil {
+		return nil, err
+	}
+	return newAlone(s, change)
+}
+
+// remote is a running server.
+type remote struct {
+	*client.Client
+}
+
+// serving asks again, after whatever happened.
+func (r remote) serving(ctx context.Context) string {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*client.Patience)
+	defer cancel()
+	st, err := r.Status(ctx)
+	if err != nil {
+		return ""
+	}
+	return st.Version
+}
+
+func (remote) close() error { return nil }
+
+// alone is this process, with no server to restart.
+type alone struct {
+	app string
+	u   *updater.Updater
+}
+
+func newAlone(s server.Service, change bool) (*alone, error) {
+	if s.Source == nil {
+		return nil, usage("no server is running, and no source of releases is known: name one with --feed and --root, or --watch and --minisign-key")
+	}
+	u, err := updater.New(updater.Options{
+		Name: s.Name, Version: s.Version, Source: s.Source, Channel: s.Channel,
+		StateDir: s.StateDir, Logger: s.Logger, ReplaceFirst: s.ReplaceFirst,
+	})
+	if err != nil {
+		return nil, err
+	}
+	a := &alone{app: s.Name, u: u}
+	if !change {
+		return a, nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), lockPatience)
+	defer cancel()
+	if err := u.Lock(ctx); err != nil {
+		return nil, err
+	}
+	return a, nil
+}
+
+func (a *alone) Check(ctx context.Context, r admin.Request) (admin.Check, error) {
+	found, err := a.u.Check(ctx, a.request(r, nil))
+	if err != nil {
+		return admin.Check{}, err
+	}
+	c := admin.NewCheck(a.app, found)
+	if c.Stop != nil {
+		c.Stop.Serving = ""
+	}
+	return c, nil
+}
+
+func (a *alone) Upgrade(ctx context.Context, r admin.Request, events func(updater.Event)) (updater.Outcome, error) {
+	return a.u.Upgrade(ctx, a.request(r, events))
+}
+
+func (a *alone) Rollback(ctx context.Context, r admin.Request, events func(updater.Event)) (updater.Outcome, error) {
+	return a.u.Rollback(ctx, a.request(r, events))
+}
+
+func (a *alone) request(r admin.Request, events func(updater.Event)) updater.Request {
+	return updater.Request{Version: r.Version, Force: r.Force, Manual: true, Events: events}
+}
+
+func (a *alone) serving(context.Context) string { return "" }
+
+func (a *alone) close() error { return a.u.Unlock() }
+
+// lost turns a connection that broke off into a failure that says how things stand.
+func lost(ctx context.Context, t target, err error) error {
+	var cut *client.CutError
+	if !errors.As(err, &cut) {
+		return err
+	}
+	return &admin.Failure{Class: updater.Failed, Reason: "connection-lost", Message: cut.Error(), Serving: t.serving(ctx)}
+}

@@ -1,0 +1,28 @@
+// Package admin is what an operator's command line says to a running server: JSON over HTTP on a Unix
+// socket, the documents that travel there, and the directory where a server can be found.
+//
+//	GET  /v1/status    one [Status]
+//	POST /v1/check     a [Request] → one [Check]
+//	POST /v1/upgrade   a [Request] → lines of [Line]: events, then one result or error
+//	POST /v1/rollback  the same
+//	GET  /v1/livez     200 as long as the process answers
+//	GET  /v1/readyz    200 when it serves, 503 while it drains
+//
+// Trust is the file system's: the socket has mode 0600 in a directory of mode 0700, so that only the
+// server's own user and root get through. There is no other authentication, so the handler must never
+// be put on another kind of listener.
+//
+// # Where a server is found
+//
+// Each running server (one line of processes, over all its generations) has an ID and a directory
+// instances/ID in the state directory beside its executable, with instance.json in it: see [Instance]. Where that
+// directory cannot be written, or a socket's path would be too long for the kernel, a private directory below
+// os.TempDir stands in; its name follows from the state directory's, so it is found all the same.
+//
+// # An upgrade, seen from outside
+//
+// The connection of the one who asked stays with the process that was asked. It follows the attempt through the
+// handover and the probation, and gets its last line from the predecessor, which drains only afterwards.
+// One attempt runs at a time: whoever comes meanwhile is told "busy" and the phase, at once. A client that
+// goes away does not stop the attempt.
+package admin

@@ -1,0 +1,143 @@
+package admin
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/moult-go/moult/release"
+	"github.com/moult-go/moult/updater"
+)
+
+// Schema is the number of the documents of this package. Fields may be added under the same number.
+const Schema = 1
+
+// Status is what a server says of itself.
+type Status struct {
+	Schema      int       `json:"schema"`
+	App         string    `json:"app"`
+	Version     string    `json:"version"`
+	Instance    string    `json:"instance,omitempty"`
+	Generation  int       `json:"generation"`
+	PID         int       `json:"pid"`
+	State       string    `json:"state"` // as package grace names them
+	Since       time.Time `json:"since"` // start of this process
+	Listen      []string  `json:"listen"`
+	Connections int       `json:"connections"` // open ones, of this process
+
+	Updates Updates         `json:"updates"`
+	Updater *updater.Status `json:"updater,omitempty"` // absent when there is none
+	// RestartError says why the last restart without a new version (HUP) was undone; empty after a good one.
+	RestartError string `json:"restart_error,omitempty"`
+}
+
+// Updates says whether this server updates itself.
+type Updates struct {
+	On     bool   `json:"on"`
+	Reason string `json:"reason,omitempty"` // why it does not
+}
+
+// Request asks for a check, an upgrade or a rollback.
+type Request struct {
+	Version string `json:"version,omitempty"` // default: the newest; for a rollback the previous one
+	Force   bool   `json:"force,omitempty"`   // also what is quarantined; never what is not verified
+}
+
+// Check is the answer to a check.
+type Check struct {
+	Schema    int            `json:"schema"`
+	Current   string         `json:"current"`
+	Available bool           `json:"available"`
+	Version   string         `json:"version,omitempty"` // the newest that is offered
+	Digest    release.Digest `json:"digest,omitzero"`
+	Length    int64          `json:"length,omitempty"` // bytes
+	Notes     string         `json:"notes,omitempty"`
+	Stop      *Failure       `json:"stop,omitempty"` // why it is newer and yet not applied
+}
+
+// NewCheck renders what an updater found.
+func NewCheck(app string, f updater.Found) Check {
+	c := Check{Schema: Schema, Current: f.Current, Available: f.Available}
+	if !f.Candidate.Version.IsZero() {
+		c.Version, c.Digest = f.Candidate.Version.String(), f.Candidate.Digest
+		c.Length, c.Notes = f.Candidate.Length, f.Candidate.Notes
+	}
+	if f.Stop != nil {
+		c.Stop = NewFailure(app, f.Current, f.Stop)
+	}
+	return c
+}
+
+// Line is one line of the answer to an upgrade or a rollback: exactly one field is set.
+type Line struct {
+	Event  *updater.Event   `json:"event,omitempty"`
+	Result *updater.Outcome `json:"result,omitempty"`
+	Error  *Failure         `json:"error,omitempty"`
+}
+
+// Failure is an error as it travels: its class, which decides the exit code, and for people the
+// message, what serves now and what to type next.
+type Failure struct {
+	Class   updater.Class `json:"class"`
+	Reason  string        `json:"reason,omitempty"`
+	Message string        `json:"message"`
+	Phase   string        `json:"phase,omitempty"` // of the attempt that is in the way, for class busy
+	Serving string        `json:"serving,omitempty"`
+	Hint    string        `json:"hint,omitempty"`
+}
+
+func (f *Failure) Error() string { return f.Message }
+
+// Is makes errors.Is(f, updater.ErrBusy) true for class busy.
+func (f *Failure) Is(target error) bool { return target == updater.ErrBusy && f.Class == updater.Busy }
+
+// NewFailure renders err. An error that is neither a *Failure nor an *updater.Error is of class failed.
+// serving is the version that serves, "" if none does.
+func NewFailure(app, serving string, err error) *Failure {
+	f := &Failure{Class: updater.Failed, Message: err.Error()}
+	var known *updater.Error
+	var failure *Failure
+	switch {
+	case errors.As(err, &failure):
+		c := *failure
+		f = &c
+	case errors.As(err, &known):
+		f.Class, f.Reason = known.Class, known.Reason
+	case errors.Is(err, updater.ErrBusy):
+		f.Class = updater.Busy
+	}
+	if f.Serving == "" {
+		f.Serving = serving
+	}
+	if f.Hint == "" {
+		f.Hint = hint(app, f)
+	}
+	return f
+}
+
+// hint says what to type next.
+func hint(app string, f *Failure) string {
+	switch f.Reason {
+	case "older":
+		return fmt.Sprintf("to go back to a kept version: %s rollback", app)
+	case "quarantined":
+		return fmt.Sprintf("to try it once more: %s upgrade --force", app)
+	case "no-source":
+		return fmt.Sprintf("name a source: %s serve --feed URL --root FILE, or --watch FILE --minisign-key FILE", app)
+	}
+	switch f.Class {
+	case updater.Busy:
+		return fmt.Sprintf("to see how far it is: %s status", app)
+	case updater.Temporary:
+		return fmt.Sprintf("try again later: %s upgrade", app)
+	case updater.NotRestarted:
+		return "restart the server yourself: kill -HUP its process"
+	case updater.Permission:
+		return "run it as the owner of the executable's directory, or let that user write there"
+	case updater.Verification:
+		return "nothing was changed; ask whoever publishes this program"
+	case updater.Usage:
+		return fmt.Sprintf("to see what it takes: %s help", app)
+	}
+	return fmt.Sprintf("to see what happened: %s status", app)
+}

@@ -1,0 +1,142 @@
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"sync"
+
+	"github.com/moult-go/moult/updater"
+)
+
+// maxRequest bounds the body of a request in bytes.
+const maxRequest = 64 << 10
+
+// Backend is the server that a handler speaks for.
+type Backend interface {
+	Status() Status
+	Check(ctx context.Context, r Request) (Check, error)
+	// Change runs an upgrade, or a rollback, and tells events of its progress, one at a time. It outlives
+	// ctx: the attempt belongs to the server, not to who asked for it.
+	Change(ctx context.Context, rollback bool, r Request, events func(updater.Event)) (updater.Outcome, error)
+}
+
+// Handler returns the API over b. livez and readyz answer for the process, as on its public listeners.
+func Handler(b Backend, livez, readyz http.Handler) http.Handler {
+	h := handler{b}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /v1/status", h.status)
+	mux.HandleFunc("POST /v1/check", h.check)
+	mux.HandleFunc("POST /v1/upgrade", func(w http.ResponseWriter, r *http.Request) { h.change(w, r, false) })
+	mux.HandleFunc("POST /v1/rollback", func(w http.ResponseWriter, r *http.Request) { h.change(w, r, true) })
+	mux.Handle("GET /v1/livez", livez)
+	mux.Handle("GET /v1/readyz", readyz)
+	return mux
+}
+
+type handler struct{ b Backend }
+
+func (h handler) status(w http.ResponseWriter, _ *http.Request) {
+	writeJSON(w, http.StatusOK, h.b.Status())
+}
+
+func (h handler) check(w http.ResponseWriter, r *http.Request) {
+	req, ok := h.read(w, r)
+	if !ok {
+		return
+	}
+	c, err := h.b.Check(r.Context(), req)
+	if err != nil {
+		h.fail(w, err)
+		return
+	}
+	writeJSON(w, http.StatusOK, c)
+}
+
+// change streams an attempt. The status code is sent with the first event, so an attempt that is refused at
+// once has one that fits, and a later failure has only its line.
+func (h handler) change(w http.ResponseWriter, r *http.Request, rollback bool) {
+	req, ok := h.read(w, r)
+	if !ok {
+		return
+	}
+	s := &stream{w: w}
+	out, err := h.b.Change(context.WithoutCancel(r.Context()), rollback, req, func(e updater.Event) { s.send(Line{Event: &e}) })
+	switch {
+	case err == nil:
+		s.send(Line{Result: &out})
+	case s.begun():
+		s.send(Line{Error: h.failure(err)})
+	default:
+		h.fail(w, err)
+	}
+}
+
+// read takes the body of a request; an empty one asks for nothing special.
+func (h handler) read(w http.ResponseWriter, r *http.Request) (Request, bool) {
+	var req Request
+	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxRequest))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&req); err != nil && !errors.Is(err, io.EOF) {
+		h.fail(w, &updater.Error{Class: updater.Usage, Reason: "bad-request", Err: errors.New("read the request: " + err.Error())})
+		return req, false
+	}
+	return req, true
+}
+
+func (h handler) failure(err error) *Failure {
+	s := h.b.Status()
+	return NewFailure(s.App, s.Version, err)
+}
+
+func (h handler) fail(w http.ResponseWriter, err error) {
+	f := h.failure(err)
+	writeJSON(w, statusOf(f.Class), Line{Error: f})
+}
+
+func statusOf(c updater.Class) int {
+	switch c {
+	case updater.Usage:
+		return http.StatusBadRequest
+	case updater.Busy, updater.Policy:
+		return http.StatusConflict
+	case updater.Permission:
+		return http.StatusForbidden
+	case updater.Temporary:
+		return http.StatusServiceUnavailable
+	}
+	return http.StatusInternalServerError
+}
+
+func writeJSON(w http.ResponseWriter, code int, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(code)
+	json.NewEncoder(w).Encode(v) // the client is gone if this fails, and there is nobody to tell
+}
+
+// stream writes lines and flushes each: nobody should wait for a full buffer to see that something happens.
+type stream struct {
+	w    http.ResponseWriter
+	mu   sync.Mutex
+	some bool
+}
+
+func (s *stream) send(l Line) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.some {
+		s.some = true
+		s.w.Header().Set("Content-Type", "application/x-ndjson")
+	}
+	if json.NewEncoder(s.w).Encode(l) == nil {
+		http.NewResponseController(s.w).Flush()
+	}
+}
+
+func (s *stream) begun() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.some
+}

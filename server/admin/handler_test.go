@@ -1,0 +1,155 @@
+package admin_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/moult-go/moult/release"
+	"github.com/moult-go/moult/server/admin"
+	"github.com/moult-go/moult/updater"
+)
+
+// backend answers what a test tells it to.
+type backend struct {
+	change func(ctx context.Context, rollback bool, r admin.Request, events func(updater.Event)) (updater.Outcome, error)
+	err    error
+}
+
+func (b backend) Status() admin.Status {
+	return admin.Status{Schema: admin.Schema, App: "hello", Version: "1.0.0"}
+}
+
+func (b backend) Check(_ context.Context, r admin.Request) (admin.Check, error) {
+	return admin.Check{Schema: admin.Schema, Current: "1.0.0", Version: r.Version}, b.err
+}
+
+func (b backend) Change(ctx context.Context, rollback bool, r admin.Request, events func(updater.Event)) (updater.Outcome, error) {
+	return b.change(ctx, rollback, r, events)
+}
+
+func ask(b admin.Backend, method, path, body string) *httptest.ResponseRecorder {
+	ok := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
+	w := httptest.NewRecorder()
+	admin.Handler(b, ok, ok).ServeHTTP(w, httptest.NewRequest(method, path, strings.NewReader(body)))
+	return w
+}
+
+func TestHandler(t *testing.T) {
+	fail := func(c updater.Class, reason string) error {
+		return &updater.Error{Class: c, Reason: reason, Err: errors.New("no")}
+	}
+	for _, tt := range []struct {
+		method, path, body string
+		err                error
+		code               int
+		contains           string
+	}{
+		{"GET", "/v1/status", "", nil, 200, `"app":"hello"`},
+		{"GET", "/v1/livez", "", nil, 200, ""},
+		{"GET", "/v1/readyz", "", nil, 200, ""},
+		{"POST", "/v1/check", "", nil, 200, `"current":"1.0.0"`},
+		{"POST", "/v1/check", `{"version":"1.2.3"}`, nil, 200, `"version":"1.2.3"`},
+		{"POST", "/v1/check", `{"verison":"1.2.3"}`, nil, 400, `"class":"usage"`},
+		{"POST", "/v1/check", `{"version":"` + strings.Repeat("x", 100<<10) + `"}`, nil, 400, `"class":"usage"`},
+		{"POST", "/v1/check", "", fail(updater.Temporary, "network"), 503, `"reason":"network"`},
+		{"POST", "/v1/check", "", fail(updater.Permission, "x"), 403, `"serving":"1.0.0"`},
+		{"POST", "/v1/upgrade", "", fail(updater.Policy, "older"), 409, `hello rollback`},
+		{"POST", "/v1/rollback", "", updater.ErrBusy, 409, `"class":"busy"`},
+		{"POST", "/v1/upgrade", "", errors.New("odd"), 500, `"class":"failed"`},
+		{"GET", "/v1/upgrade", "", nil, 405, ""},
+		{"POST", "/v1/status", "", nil, 405, ""},
+		{"GET", "/", "", nil, 404, ""},
+	} {
+		b := backend{err: tt.err, change: func(context.Context, bool, admin.Request, func(updater.Event)) (updater.Outcome, error) {
+			return updater.Outcome{}, tt.err
+		}}
+		w := ask(b, tt.method, tt.path, tt.body)
+		if w.Code != tt.code || !strings.Contains(w.Body.String(), tt.contains) {
+			t.Errorf("%s %s %.40s: %d %s, want %d %s", tt.method, tt.path, tt.body, w.Code, w.Body, tt.code, tt.contains)
+		}
+	}
+}
+
+// An attempt that fails after the first event has sent 200 already: the last line tells.
+func TestStream(t *testing.T) {
+	for _, failure := range []error{nil, &updater.Error{Class: updater.Undone, Reason: "crashed", Err: errors.New("crashed")}} {
+		b := backend{change: func(ctx context.Context, rollback bool, r admin.Request, events func(updater.Event)) (updater.Outcome, error) {
+			if ctx.Done() != nil {
+				t.Error("the attempt ends with the client")
+			}
+			if !rollback || r.Version != "0.9.0" || !r.Force {
+				t.Errorf("asked for rollback %v, %+v", rollback, r)
+			}
+			events(updater.Event{Phase: updater.PhaseProve, Version: "0.9.0"})
+			events(updater.Event{Phase: updater.PhaseHandover})
+			return updater.Outcome{Changed: true, To: "0.9.0"}, failure
+		}}
+		w := ask(b, "POST", "/v1/rollback", `{"version":"0.9.0","force":true}`)
+		if w.Code != 200 || w.Header().Get("Content-Type") != "application/x-ndjson" || !w.Flushed {
+			t.Errorf("%d %v, flushed %v", w.Code, w.Header(), w.Flushed)
+		}
+		var lines []admin.Line
+		for d := json.NewDecoder(w.Body); d.More(); {
+			var l admin.Line
+			if err := d.Decode(&l); err != nil {
+				t.Fatal(err)
+			}
+			lines = append(lines, l)
+		}
+		if len(lines) != 3 || lines[0].Event == nil || lines[1].Event.Phase != updater.PhaseHandover {
+			t.Fatalf("lines %+v", lines)
+		}
+		last := lines[2]
+		if failure == nil && (last.Result == nil || last.Result.To != "0.9.0") {
+			t.Errorf("last line %+v, want the result", last)
+		}
+		if failure != nil && (last.Error == nil || last.Error.Class != updater.Undone || last.Error.Serving != "1.0.0") {
+			t.Errorf("last line %+v, want the failure", last)
+		}
+	}
+}
+
+func TestNewFailure(t *testing.T) {
+	inner := &admin.Failure{Class: updater.Busy, Phase: "fetch", Hint: "wait", Message: "busy"}
+	got := admin.NewFailure("hello", "1.0.0", fmt.Errorf("wrapped: %w", inner))
+	if got.Phase != "fetch" || got.Hint != "wait" || got.Serving != "1.0.0" || inner.Serving != "" {
+		t.Errorf("from a failure: %+v; the original %+v", got, inner)
+	}
+	if !errors.Is(got, updater.ErrBusy) {
+		t.Error("class busy is not ErrBusy")
+	}
+	for _, class := range []updater.Class{updater.Failed, updater.Usage, updater.Policy, updater.Verification, updater.Permission,
+		updater.Busy, updater.Undone, updater.NotRestarted, updater.Temporary} {
+		f := admin.NewFailure("hello", "", &updater.Error{Class: class, Err: errors.New("x")})
+		if f.Class != class || f.Hint == "" {
+			t.Errorf("class %s: %+v has no hint", class, f)
+		}
+	}
+}
+
+func TestNewCheck(t *testing.T) {
+	if c := admin.NewCheck("hello", updater.Found{Current: "1.0.0"}); c.Version != "" || c.Available || c.Stop != nil {
+		t.Errorf("nothing offered: %+v", c)
+	}
+	found := updater.Found{Current: "1.0.0",
+		Candidate: updater.Candidate{Version: release.MustParseVersion("1.1.0"), Digest: release.Digest{1}, Length: 7},
+		Stop:      &updater.Error{Class: updater.Policy, Reason: "quarantined", Err: errors.New("bad build")}}
+	c := admin.NewCheck("hello", found)
+	b, err := json.Marshal(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var back admin.Check
+	if err := json.Unmarshal(b, &back); err != nil {
+		t.Fatal(err)
+	}
+	if back.Version != "1.1.0" || back.Digest != found.Candidate.Digest || back.Stop == nil || back.Stop.Serving != "1.0.0" {
+		t.Errorf("went out as %s, came back as %+v", b, back)
+	}
+}

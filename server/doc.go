@@ -1,0 +1,41 @@
+// Package server runs an HTTP service that replaces its own executable by newer releases without losing a
+// request: it puts package grace (sockets, handover) and package updater (releases, the disk) together, and adds
+// what an operator looks at.
+//
+//	err := server.Run(ctx, server.Service{
+//		Name:    "hello",
+//		Version: version, // set by the linker
+//		Source:  feed.New("https://example.com/hello", root),
+//		Handler: mux,
+//	})
+//
+// Package cmd/command wraps the same Service in a command line: serve, upgrade, status, rollback.
+//
+// # The life of a process
+//
+// Run opens the listeners (inherited ones if a predecessor started this process), serves, and declares itself ready.
+// Once no predecessor can come back, it takes the update lock and checks for releases until it is replaced or
+// stopped: then it drains and Run returns nil. HUP and USR2 start whatever stands at the install path; TERM and INT drain
+// and stop, a second one stops at once. A Source that is missing, or a directory that cannot be written, turns
+// updating off and never keeps the service from serving; status and log say so.
+//
+// # What every server answers
+//
+// On its public listeners, /livez (200 while the process answers) and /readyz (200 while it serves and its Health
+// is good, 503 while it drains), each with ?verbose for people. They shadow the Handler's own. On a private
+// Unix socket, the API of package admin.
+//
+// # What it refuses
+//
+// It has no TLS, no configuration file and no metrics of its own; the Handler sees plain requests. On
+// Windows there is no handover: updates replace the file, and the next start runs it.
+//
+// # systemd
+//
+//	[Service]
+//	ExecStart=/opt/hello/hello serve
+//	KillMode=mixed
+//	OOMPolicy=continue
+//	RuntimeDirectory=hello
+//	RuntimeDirectoryMode=0700
+package server

@@ -1,0 +1,266 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/moult-go/moult/grace"
+	"github.com/moult-go/moult/grace/role"
+	"github.com/moult-go/moult/server/admin"
+	"github.com/moult-go/moult/updater"
+)
+
+const (
+	// headerTimeout bounds the wait for a request's header. Idle connections have no limit of their own.
+	headerTimeout = 30 * time.Second
+	// abortTimeout bounds the end of a first generation that never got ready.
+	abortTimeout = 5 * time.Second
+)
+
+// process is what a server needs of grace.Process.
+type process interface {
+	Open(grace.Socket) (net.Listener, error)
+	Inherited(name string) (grace.Socket, bool)
+	Serve(*http.Server, net.Listener) error
+	Ready(context.Context) error
+	Active() <-chan struct{}
+	Draining() <-chan struct{}
+	Wait(context.Context) error
+	Stop()
+	Handover(ctx context.Context, path string, commit func() error) error
+	InstallPath() string
+	Generation() int
+	State() grace.State
+	Connections() int
+}
+
+// engine is what a server needs of updater.Updater.
+type engine interface {
+	Lock(context.Context) error
+	Unlock() error
+	Adopt(context.Context) (commit func() error, err error)
+	Spawned(pid int)
+	Check(context.Context, updater.Request) (updater.Found, error)
+	Upgrade(context.Context, updater.Request) (updater.Outcome, error)
+	Rollback(context.Context, updater.Request) (updater.Outcome, error)
+	Run(context.Context) error
+	RestartFailed(error)
+	Status() (updater.Status, error)
+	StateDir() string
+}
+
+// runner is one process that serves.
+type runner struct {
+	s     Service
+	log   *slog.Logger
+	since time.Time
+
+	p         process
+	u         engine        // nil: no updating
+	assembled chan struct{} // closed when p and u are set: signals may come before
+	health    *health
+	listening []net.Listener
+	place     place        // of the admin socket; zero if there is none
+	failed    atomic.Value // error before readiness, for the predecessor to read
+
+	attempt chan struct{} // holds one token while an attempt that was asked for runs
+	phase   atomic.Value  // string: of that attempt
+
+	mu           sync.Mutex
+	off          string // why this server does not update itself; "" if it does
+	locked       bool   // this process holds the update lock
+	restartError string // of the last HUP
+}
+
+// Run serves s until it has been replaced by a successor or stopped, by a signal or by the end of ctx, and
+// has drained: then it returns nil. It may be called once in a program, before anything else is opened: in the stage and
+// proof roles (package role) it does not return.
+func Run(ctx context.Context, s Service) error {
+	role.Act(role.Report{Name: s.Name, Version: s.Version})
+	s, err := s.filled()
+	if err != nil {
+		return err
+	}
+	r := newRunner(s)
+	p, err := grace.New(r.graceOptions())
+	if err != nil {
+		return err
+	}
+	r.p = p
+	r.openUpdater(func(o updater.Options) (engine, error) { return updater.New(o) })
+	close(r.assembled)
+	return r.run(ctx)
+}
+
+func newRunner(s Service) *runner {
+	r := &runner{s: s, log: s.Logger, since: time.Now(), assembled: make(chan struct{}), attempt: make(chan struct{}, 1)}
+	r.health = newHealth(s.Health, s.HealthInterval)
+	return r
+}
+
+func (r *runner) graceOptions() grace.Options {
+	return grace.Options{
+		Name: r.s.Name, Version: r.s.Version, Logger: r.log,
+		StartTimeout: r.s.StartTimeout, Probation: r.s.Probation, UpdateProbation: r.s.UpdateProbation,
+		DrainTimeout: r.s.DrainTimeout, HealthInterval: r.s.HealthInterval,
+		Health: r.vote, HealthPath: "/readyz",
+		Hangup: r.hangup, Orphaned: r.orphaned, OnEvent: r.onEvent,
+	}
+}
+
+// run is the life of a process, from the first socket to the end of the drain.
+func (r *runner) run(ctx context.Context) error {
+	r.log.Info("starting", "app", r.s.Name, "version", r.s.Version, "generation", r.p.Generation(), "pid", os.Getpid())
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+
+	serving := make(chan error, len(r.s.Listen)+1)
+	if err := r.begin(ctx, serving); err != nil {
+		return r.abort(err)
+	}
+	if r.s.OnReady != nil {
+		r.s.OnReady()
+	}
+	var wg sync.WaitGroup
+	wg.Go(func() { r.whenActive(ctx) })
+
+	exited := make(chan struct{})
+	go func() { // ends with the process's life, which Stop ends too
+		r.p.Wait(context.Background())
+		close(exited)
+	}()
+	var failure error
+	for asked := ctx.Done(); ; {
+		select {
+		case <-asked:
+			asked = nil
+			r.p.Stop()
+			continue
+		case err := <-serving:
+			if err != nil && failure == nil {
+				failure = err
+				r.log.Error("serve", "generation", r.p.Generation(), "err", err)
+				r.p.Stop()
+			}
+			continue
+		case <-exited:
+		}
+		break
+	}
+	cancel()
+	wg.Wait()
+	r.leave()
+	return failure
+}
+
+// begin does everything up to readiness.
+func (r *runner) begin(ctx context.Context, serving chan<- error) error {
+	h := r.s.Handler
+	if r.s.Start != nil {
+		var err error
+		if h, err = r.s.Start(ctx); err != nil {
+			return fmt.Errorf("start %s: %w", r.s.Name, err)
+		}
+	}
+	h = r.withHealth(h)
+	for _, address := range r.s.Listen {
+		socket, err := socketOf(address)
+		if err != nil {
+			return err
+		}
+		ln, err := r.p.Open(socket)
+		if err != nil {
+			return err
+		}
+		r.listening = append(r.listening, ln)
+		r.log.Info("listening", "generation", r.p.Generation(), "address", ln.Addr().String())
+	}
+	adminListener, err := r.openAdmin()
+	if err != nil {
+		r.log.Error("no admin socket: upgrade and status cannot reach this server", "err", err)
+	} else {
+		r.serve(admin.Handler(r, r.livez(), r.readyz(true)), adminListener, serving)
+	}
+	for _, ln := range r.listening {
+		r.serve(h, ln, serving)
+	}
+	return r.p.Ready(ctx)
+}
+
+// serve answers on ln until the process has drained.
+func (r *runner) serve(h http.Handler, ln net.Listener, done chan<- error) {
+	srv := &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: headerTimeout,
+		ErrorLog:          slog.NewLogLogger(r.log.Handler(), slog.LevelWarn),
+	}
+	go func() { done <- r.p.Serve(srv, ln) }()
+}
+
+// abort ends a process that never got ready. A successor says so to its predecessor, by being ill when it
+// declares readiness; its exit is the verdict. A first generation gives back what it has opened.
+func (r *runner) abort(err error) error {
+	if r.p.Generation() > 1 {
+		r.failed.Store(err)
+		if told := r.p.Ready(context.Background()); told == nil {
+			return errors.Join(err, errors.New("declared ready all the same"))
+		}
+		return err
+	}
+	r.p.Stop()
+	ctx, cancel := context.WithTimeout(context.Background(), abortTimeout)
+	defer cancel()
+	if waitErr := r.p.Wait(ctx); waitErr != nil {
+		r.log.Warn("end before readiness", "err", waitErr)
+	}
+	r.leave()
+	return err
+}
+
+// vote is this process's judgement of itself, for grace.
+func (r *runner) vote(ctx context.Context) error {
+	if err, ok := r.failed.Load().(error); ok {
+		return err
+	}
+	return r.health.ask(ctx)
+}
+
+// hangup is what HUP and USR2 do: start what stands at the install path.
+func (r *runner) hangup(ctx context.Context) error {
+	<-r.assembled
+	err := r.p.Handover(ctx, r.p.InstallPath(), nil)
+	if errors.Is(err, grace.ErrBusy) || isStop(err) {
+		return err // says nothing about the file
+	}
+	r.mu.Lock()
+	r.restartError = ""
+	if err != nil {
+		r.restartError = err.Error()
+	}
+	r.mu.Unlock()
+	if r.u != nil {
+		r.u.RestartFailed(err)
+	}
+	return err
+}
+
+func isStop(err error) bool {
+	var e *grace.HandoverError
+	return errors.As(err, &e) && !e.Verdict()
+}
+
+// onEvent writes the successor's pid down before it can do anything that matters.
+func (r *runner) onEvent(e grace.Event) {
+	<-r.assembled
+	if e.Step == grace.StepSpawned && r.u != nil {
+		r.u.Spawned(e.PID)
+	}
+}

@@ -1,0 +1,104 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/moult-go/moult/grace"
+	"github.com/moult-go/moult/updater"
+)
+
+// DefaultListen is where a Service listens that names nothing.
+const DefaultListen = "localhost:8080"
+
+// Service describes a program that serves. Only Handler or Start is needed.
+type Service struct {
+	Name    string // default: base name of the program
+	Version string // default: "dev", which turns automatic updating off
+
+	// Listen holds addresses: "host:port", or "unix:/path" for a Unix socket. Default: DefaultListen.
+	Listen []string
+	// Handler answers the requests. Its paths /livez and /readyz are never reached.
+	Handler http.Handler
+	// Start makes the Handler when it takes work. Run calls it once; status, version and the proof of a
+	// candidate never do. In a successor it runs while the predecessor still serves: what only one process may
+	// hold has to wait. ctx ends when the process does.
+	Start func(ctx context.Context) (http.Handler, error)
+	// OnReady is called once when this process serves (a successor: on probation).
+	OnReady func()
+	// Flags adds flags of the program's own to the command serve.
+	Flags func(*flag.FlagSet)
+
+	Source   updater.Source // nil: no updating
+	Channel  string         // default "stable"
+	Interval time.Duration  // between two checks; default: the source's own
+	StateDir string         // default: .NAME.d beside the executable; the same file system
+
+	Probation       time.Duration // after HUP; default 5 s
+	UpdateProbation time.Duration // after an update; default 60 s
+	DrainTimeout    time.Duration // default 60 s; negative: no deadline
+	StartTimeout    time.Duration // default 60 s
+	HealthInterval  time.Duration // default 1 s
+
+	// Health is the program's own judgement of itself: asked by /readyz and, on probation, by the
+	// predecessor. It should return well within HealthInterval. Default: always well.
+	Health func(ctx context.Context) error
+	// ReplaceFirst replaces the executable before the handover instead of after probation, and puts the
+	// previous one back on failure: for systems whose policies are bound to the path.
+	ReplaceFirst bool
+
+	Logger *slog.Logger // default: text on standard error
+}
+
+// ErrInvalid says that a Service cannot be run as it is described.
+var ErrInvalid = errors.New("invalid service")
+
+// filled returns s with its defaults, or says what is wrong with it.
+func (s Service) filled() (Service, error) {
+	if s.Name == "" {
+		s.Name = strings.TrimSuffix(filepath.Base(os.Args[0]), ".exe")
+	}
+	if s.Version == "" {
+		s.Version = "dev"
+	}
+	if len(s.Listen) == 0 {
+		s.Listen = []string{DefaultListen}
+	}
+	if s.HealthInterval == 0 {
+		s.HealthInterval = time.Second
+	}
+	if s.Logger == nil {
+		s.Logger = slog.New(slog.NewTextHandler(os.Stderr, nil))
+	}
+	if (s.Handler == nil) == (s.Start == nil) {
+		return s, fmt.Errorf("%w: it needs either a Handler or Start", ErrInvalid)
+	}
+	for _, a := range s.Listen {
+		if _, err := socketOf(a); err != nil {
+			return s, fmt.Errorf("%w: %w", ErrInvalid, err)
+		}
+	}
+	return s, nil
+}
+
+// socketOf reads one address of Service.Listen.
+func socketOf(address string) (grace.Socket, error) {
+	if path, ok := strings.CutPrefix(address, "unix:"); ok {
+		if path == "" {
+			return grace.Socket{}, fmt.Errorf("listen address %q: no path", address)
+		}
+		return grace.Socket{Network: "unix", Address: path}, nil
+	}
+	if !strings.Contains(address, ":") {
+		return grace.Socket{}, fmt.Errorf("listen address %q: want host:port or unix:/path", address)
+	}
+	return grace.Socket{Network: "tcp", Address: address}, nil
+}

@@ -1,0 +1,189 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/moult-go/moult/grace"
+	"github.com/moult-go/moult/updater"
+)
+
+const (
+	// lockPatience is how long a predecessor may take to let the update lock go.
+	lockPatience = 10 * time.Second
+	// lockRetry is when a server asks again whether the instance that updates is gone.
+	lockRetry = time.Minute
+)
+
+const (
+	offNoSource = "no source is configured"
+	offStarting = "this process is not the only generation yet"
+	offLock     = "another instance holds the update lock"
+	offDraining = "this process drains"
+)
+
+// openUpdater makes the updater. What is wrong with it is no reason not to serve.
+func (r *runner) openUpdater(open func(updater.Options) (engine, error)) {
+	if r.s.Source == nil {
+		r.setOff(offNoSource)
+		return
+	}
+	u, err := open(updater.Options{
+		Name: r.s.Name, Version: r.s.Version, Source: r.s.Source,
+		Channel: r.s.Channel, Interval: r.s.Interval,
+		InstallPath: r.p.InstallPath(), StateDir: r.s.StateDir,
+		Handover: handover{r.p}, Logger: r.log, ReplaceFirst: r.s.ReplaceFirst,
+	})
+	if err != nil {
+		r.log.Error("updating is off", "version", r.s.Version, "err", err)
+		r.setOff(err.Error())
+		return
+	}
+	r.u = u
+	r.setOff(offStarting)
+}
+
+// whenDraining calls f once this process drains, unless stop is called before.
+func (r *runner) whenDraining(f func()) (stop func()) {
+	stopped := make(chan struct{})
+	go func() { // ends with stop
+		select {
+		case <-r.p.Draining():
+			f()
+		case <-stopped:
+		}
+	}()
+	return func() { close(stopped) }
+}
+
+func (r *runner) setOff(reason string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.off = reason
+}
+
+func (r *runner) offReason() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.off
+}
+
+// handover is grace's, for the updater.
+type handover struct{ p process }
+
+// Handover ignores the end of ctx: it ends when this process drains, which is how a handover succeeds, and
+// a stop during one is grace's to decide.
+func (h handover) Handover(ctx context.Context, path string, commit func() error) error {
+	err := h.p.Handover(context.WithoutCancel(ctx), path, commit)
+	if errors.Is(err, grace.ErrBusy) {
+		return &updater.Error{Class: updater.Busy, Reason: "busy", Err: err}
+	}
+	return err
+}
+
+// whenActive is what only one process may do: answer on the admin socket, hold the update lock, update. It
+// ends when this process drains, and with the lock given up.
+func (r *runner) whenActive(ctx context.Context) {
+	select {
+	case <-r.p.Active():
+	case <-r.p.Draining():
+		return
+	case <-ctx.Done():
+		return
+	}
+	r.announce()
+	if r.u == nil {
+		return
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer r.whenDraining(cancel)()
+	if r.lock(ctx) {
+		r.setOff("")
+		r.log.Info("updating", "generation", r.p.Generation(), "version", r.s.Version, "source", r.s.Source.String())
+		if err := r.u.Run(ctx); err != nil && ctx.Err() == nil {
+			r.log.Error("updating is off", "version", r.s.Version, "err", err)
+			r.setOff(err.Error())
+		}
+		<-ctx.Done()
+	}
+	r.attempt <- struct{}{} // waits for the attempt under way; none begins any more
+	r.setOff(offDraining)
+	r.unlock()
+}
+
+// lock takes the update lock, however long it takes: the predecessor lets go soon, another instance at its end.
+func (r *runner) lock(ctx context.Context) bool {
+	for said := false; ; {
+		if r.holds() {
+			return ctx.Err() == nil
+		}
+		err := r.tryLock(ctx)
+		switch {
+		case err == nil:
+			return true
+		case ctx.Err() != nil:
+			return false
+		case errors.Is(err, updater.ErrBusy) && !said:
+			r.log.Warn("serving without updating: another instance holds the update lock", "version", r.s.Version)
+			r.setOff(offLock)
+			said = true
+		case !errors.Is(err, updater.ErrBusy):
+			r.log.Error("updating is off", "version", r.s.Version, "err", err)
+			r.setOff(err.Error())
+			<-ctx.Done()
+			return false
+		}
+		select {
+		case <-time.After(lockRetry):
+		case <-ctx.Done():
+			return false
+		}
+	}
+}
+
+func (r *runner) tryLock(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, lockPatience)
+	defer cancel()
+	if err := r.u.Lock(ctx); err != nil {
+		return err
+	}
+	r.setLocked(true)
+	return nil
+}
+
+func (r *runner) holds() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.locked
+}
+
+func (r *runner) setLocked(held bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.locked = held
+}
+
+func (r *runner) unlock() {
+	if !r.holds() {
+		return
+	}
+	r.setLocked(false)
+	if err := r.u.Unlock(); err != nil {
+		r.log.Error("give up the update lock", "err", err)
+	}
+}
+
+// orphaned is a successor's: its predecessor died before COMMIT.
+func (r *runner) orphaned(ctx context.Context) (func() error, error) {
+	<-r.assembled
+	if r.u == nil {
+		return nil, nil
+	}
+	commit, err := r.u.Adopt(ctx)
+	if err == nil {
+		r.setLocked(true)
+	}
+	return commit, err
+}
