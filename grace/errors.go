@@ -15,6 +15,9 @@ type BusyError struct {
 
 func (e *BusyError) Error() string { return "hand over: busy: this process is " + e.State.String() }
 
+// Busy reports that the handover never began.
+func (e *BusyError) Busy() bool { return true }
+
 // Is makes errors.Is(err, ErrBusy) true.
 func (e *BusyError) Is(target error) bool { return target == ErrBusy }
 
@@ -67,6 +70,9 @@ func (e *HandoverError) Guilty() bool {
 
 // Verdict reports whether the attempt says anything about the build: not if it was stopped or canceled.
 func (e *HandoverError) Verdict() bool { return e.Cause != CauseStopped && e.Cause != CauseCanceled }
+
+// Reason returns the cause as a short fixed name.
+func (e *HandoverError) Reason() string { return string(e.Cause) }
 
 // Words returns LastWords.
 func (e *HandoverError) Words() string { return e.LastWords }

@@ -1,0 +1,97 @@
+package cmd_test
+
+import (
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/moult-go/moult/"
+
+// directions says, for each package, what it must never link, directly or through others. Data travels left to right; nothing
+// further right is imported by anything further left.
+var directions = []struct {
+	pkg   string
+	never []string // path prefixes
+}{
+	{"release", []string{module + "updater", module + "grace", module + "server", module + "cmd", module + "release/tuf", goTUF}},
+	{"release/tuf", []string{module + "updater", module + "grace", module + "server", module + "cmd"}},
+	{"grace", []string{module + "release", module + "updater", module + "server", module + "cmd"}},
+	{"updater", []string{module + "grace", module + "server", module + "cmd", module + "release/tuf", module + "updater/", goTUF}},
+	{"updater/feed", []string{module + "grace", module + "server", module + "cmd", module + "updater/path"}},
+	{"updater/path", []string{module + "grace", module + "server", module + "cmd", module + "updater/feed", module + "release/tuf", goTUF}},
+	{"server", []string{module + "cmd", module + "release/tuf", module + "updater/", goTUF}},
+}
+
+const goTUF = "github.com/theupdateframework/go-tuf"
+
+// allowed is what stands below both sides of the flow: how a process learns its role.
+const allowed = module + "grace/role"
+
+func TestImportDirections(t *testing.T) {
+	for _, d := range directions {
+		for _, dep := range deps(t, d.pkg) {
+			for _, never := range d.never {
+				if strings.HasPrefix(dep, never) && dep != allowed {
+					t.Errorf("%s links %s", d.pkg, dep)
+				}
+			}
+		}
+	}
+}
+
+// TestGraceStandsAlone: package grace is of use to others without any of our dependencies.
+func TestGraceStandsAlone(t *testing.T) {
+	for _, dep := range deps(t, "grace") {
+		first, _, _ := strings.Cut(dep, "/")
+		if strings.Contains(first, ".") && !strings.HasPrefix(dep, "golang.org/x/sys/") && dep != module+"grace" && dep != allowed {
+			t.Errorf("grace links %s", dep)
+		}
+	}
+}
+
+// TestOneImporter: an outside library that has one job has one importer, so that it can be replaced there.
+func TestOneImporter(t *testing.T) {
+	for lib, want := range map[string][]string{
+		"github.com/minio/selfupdate":     {"updater"},
+		"github.com/hashicorp/go-version": {"release"},
+		"aead.dev/minisign":               {"release", "cmd/moult"},
+		"github.com/gofrs/flock":          {"updater", "release/tuf"},
+		goTUF + "/v2/metadata":            {"release/tuf"},
+	} {
+		for _, pkg := range importers(t, lib) {
+			if !slices.Contains(want, strings.TrimPrefix(pkg, module)) {
+				t.Errorf("%s imports %s; it should be only %v", pkg, lib, want)
+			}
+		}
+	}
+}
+
+func deps(t *testing.T, pkg string) []string {
+	t.Helper()
+	return goList(t, "-deps", module+pkg)
+}
+
+func importers(t *testing.T, lib string) (list []string) {
+	t.Helper()
+	for _, line := range goList(t, "-f", `{{.ImportPath}} {{join .Imports " "}}`, module+"...") {
+		pkg, imports, _ := strings.Cut(line, " ")
+		if slices.Contains(strings.Fields(imports), lib) {
+			list = append(list, pkg)
+		}
+	}
+	if len(list) == 0 {
+		t.Errorf("nobody imports %s", lib)
+	}
+	return list
+}
+
+func goList(t *testing.T, args ...string) []string {
+	t.Helper()
+	out, err := exec.Command("go", append([]string{"list"}, args...)...).Output()
+	if err != nil {
+		t.Fatalf("go list %v: %v", args, err)
+	}
+	return strings.Split(strings.TrimSpace(string(out)), "\n")
+}
