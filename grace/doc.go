@@ -51,7 +51,10 @@
 //
 // # A unit file
 //
+// The predecessor says READY=1 when it is ready, and moves MAINPID at COMMIT:
+//
 //	[Service]
+//	Type=notify
 //	ExecStart=/opt/hello/hello
 //	KillMode=mixed
 //	OOMPolicy=continue

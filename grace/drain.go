@@ -2,6 +2,8 @@ package grace
 
 import (
 	"context"
+	"os"
+	"strconv"
 	"time"
 )
 
@@ -162,6 +164,7 @@ func (p *Process) resurrect() stateFunc {
 	p.accept(true, true)
 	p.set(Serving)
 	p.up.send(newMessage(msgBack))
+	p.tellManager("MAINPID=" + strconv.Itoa(os.Getpid())) // taken only under NotifyAccess=all
 	p.log.Error("the successor died after the commit: serving again", "generation", p.generation, "pid", c.pid)
 	go func() { // ends with the burial, then with the handover
 		e := c.bury(CauseCrashed, nil)

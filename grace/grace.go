@@ -131,8 +131,9 @@ type Process struct {
 	dir         string        // working directory at the start of the line of processes
 	probation   time.Duration // of this process, as its predecessor said; 0 in generation 1
 
-	up    *link // to the predecessor; nil in generation 1
-	state atomic.Int32
+	manager manager
+	up      *link // to the predecessor; nil in generation 1
+	state   atomic.Int32
 
 	conns  *conns
 	polite atomic.Bool // answers say Connection: close
@@ -188,7 +189,7 @@ func New(o Options) (*Process, error) {
 	}
 	o.fill()
 	p := &Process{
-		o: o, log: o.Logger, generation: 1,
+		o: o, log: o.Logger, generation: 1, manager: findManager(),
 		conns:     newConns(),
 		accepting: map[bool]bool{},
 		requests:  make(chan *request),

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 )
 
@@ -248,6 +249,10 @@ func (p *Process) commitMessage() message {
 
 // replaced is the end of row 8a: the successor is the one, this process drains.
 func (p *Process) replaced(r *request, c *child) stateFunc {
+	p.tellManager("MAINPID=" + strconv.Itoa(c.pid))
+	if err := p.manager.barrier(); err != nil {
+		p.log.Warn("service manager", "err", err)
+	}
 	p.log.Info("handed over", "generation", p.generation, "to", c.generation, "pid", c.pid)
 	p.note(StepCommitted, c, nil)
 	p.child = c

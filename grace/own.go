@@ -57,6 +57,7 @@ func (p *Process) becomeReady(r readiness, orphan bool) stateFunc {
 		p.accept(true, true)
 		p.set(Serving)
 		close(p.active)
+		p.tellManager("READY=1")
 		r.done <- nil
 		p.log.Info("serving", "generation", p.generation)
 		return p.serving
@@ -189,4 +190,11 @@ func (p *Process) stopRequested() (again bool) {
 		return false
 	}
 	return time.Since(p.firstStop) > time.Second
+}
+
+// tellManager says what cannot be said in any other way; that it fails is no reason to stop.
+func (p *Process) tellManager(lines ...string) {
+	if err := p.manager.tell(lines...); err != nil {
+		p.log.Warn("service manager", "err", err)
+	}
 }
