@@ -1,0 +1,42 @@
+package updater
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+func TestPutOver(t *testing.T) {
+	dir := t.TempDir()
+	from, at := filepath.Join(dir, "kept", "hello"), filepath.Join(dir, "hello")
+	err := errors.Join(os.Mkdir(filepath.Dir(from), 0o700), os.WriteFile(from, []byte("kept"), 0o755), os.WriteFile(at, []byte("bad"), 0o755))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // the second time both names stand for one file, and a rename between them does nothing
+		if err := putOver(from, at); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := os.ReadFile(at); err != nil || string(got) != "kept" {
+			t.Fatalf("%q, %v", got, err)
+		}
+		if left, _ := os.ReadDir(filepath.Dir(from)); len(left) != 1 || left[0].Name() != "hello" {
+			t.Fatalf("beside the kept file: %v", left)
+		}
+	}
+}
+
+func TestWriteDurableTakesNoPlantedFile(t *testing.T) {
+	dir := t.TempDir()
+	victim := filepath.Join(dir, "victim")
+	if err := os.Symlink(victim, filepath.Join(dir, ".state.json.tmp")); err != nil {
+		t.Fatal(err)
+	}
+	if err := writeDurable(filepath.Join(dir, "state.json"), []byte("{}"), true, func(string) {}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Lstat(victim); !errors.Is(err, os.ErrNotExist) {
+		t.Error("a planted link was followed")
+	}
+}
