@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync"
 
 	"github.com/moult-go/moult/grace"
 	"github.com/moult-go/moult/server/admin"
@@ -49,33 +50,78 @@ func (r *runner) Check(ctx context.Context, req admin.Request) (admin.Check, err
 	return admin.NewCheck(r.s.Name, found), nil
 }
 
+// attempt is an upgrade or rollback that somebody asked for and follows.
+type attempt struct {
+	events  func(updater.Event)
+	standby chan struct{} // gets a token when the successor is on probation
+
+	mu   sync.Mutex
+	last updater.Event
+}
+
+// tell passes an event on.
+func (a *attempt) tell(e updater.Event) {
+	a.mu.Lock()
+	a.last = e
+	a.mu.Unlock()
+	a.events(e)
+}
+
+func (a *attempt) latest() updater.Event {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.last
+}
+
+// onStandby must not wait for the one who follows.
+func (a *attempt) onStandby() {
+	select {
+	case a.standby <- struct{}{}:
+	default:
+	}
+}
+
+// follow tells of the probation, which the updater cannot see, until done is closed.
+func (a *attempt) follow(done <-chan struct{}) {
+	select {
+	case <-a.standby:
+		a.tell(updater.Event{Phase: updater.PhaseProbation, Version: a.latest().Version})
+	case <-done:
+	}
+}
+
 // Change runs an upgrade or a rollback, one at a time.
 func (r *runner) Change(ctx context.Context, rollback bool, req admin.Request, events func(updater.Event)) (updater.Outcome, error) {
 	if r.u == nil {
 		return updater.Outcome{}, r.updatingOff()
 	}
 	select {
-	case r.attempt <- struct{}{}:
+	case r.slot <- struct{}{}:
 	default:
 		return updater.Outcome{}, r.busy()
 	}
-	defer func() { <-r.attempt }()
+	defer func() { <-r.slot }()
 	if r.p.State() != grace.Serving || !r.holds() {
 		return updater.Outcome{}, r.busy()
 	}
-	defer r.phase.Store("")
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer r.whenDraining(cancel)()
+	a := &attempt{events: events, standby: make(chan struct{}, 1)}
+	r.attempt.Store(a)
+	defer r.attempt.Store(nil)
+	var wg sync.WaitGroup
+	done := make(chan struct{})
+	wg.Go(func() { a.follow(done) })
+
 	change := r.u.Upgrade
 	if rollback {
 		change = r.u.Rollback
 	}
-	out, err := change(ctx, request(req, func(e updater.Event) {
-		r.phase.Store(string(e.Phase))
-		events(e)
-	}))
-	if errors.Is(err, updater.ErrBusy) || classOf(err) == updater.Busy {
+	out, err := change(ctx, request(req, a.tell))
+	close(done)
+	wg.Wait()
+	if classOf(err) == updater.Busy {
 		return out, r.busy()
 	}
 	return out, err
@@ -93,19 +139,19 @@ func classOf(err error) updater.Class {
 	return ""
 }
 
-// busy says what is in the way: an attempt that was asked for, one of the loop's own, another handover, or
-// another instance.
+// busy says what is in the way: another handover, an attempt that was asked for, another instance, or an attempt
+// of the update loop.
 func (r *runner) busy() error {
 	f := &admin.Failure{Class: updater.Busy, Reason: "busy"}
-	f.Phase, _ = r.phase.Load().(string)
+	a, off := r.attempt.Load(), r.offReason()
 	if st := r.p.State(); st != grace.Serving {
 		f.Phase = st.String()
-	} else if off := r.offReason(); off == offLock || off == offStarting {
+	} else if a != nil {
+		f.Phase = string(a.latest().Phase)
+	} else if off == offLock || off == offStarting {
 		f.Reason, f.Phase = "locked", off
-	} else if f.Phase == "" {
-		if us, err := r.u.Status(); err == nil {
-			f.Phase = us.Phase
-		}
+	} else if us, err := r.u.Status(); err == nil {
+		f.Phase = us.Phase
 	}
 	f.Message = fmt.Sprintf("%v (%s)", updater.ErrBusy, f.Phase)
 	return f
@@ -113,9 +159,5 @@ func (r *runner) busy() error {
 
 // updatingOff says why there is no updater.
 func (r *runner) updatingOff() error {
-	reason := r.offReason()
-	if reason == offNoSource {
-		return &updater.Error{Class: updater.Policy, Reason: "no-source", Err: errors.New("this server does not update itself: " + reason)}
-	}
-	return &updater.Error{Class: updater.Permission, Reason: "updating-off", Err: errors.New("this server does not update itself: " + reason)}
+	return fmt.Errorf("this server does not update itself: %w", r.unusable)
 }

@@ -48,6 +48,7 @@ type engine interface {
 	Unlock() error
 	Adopt(context.Context) (commit func() error, err error)
 	Spawned(pid int)
+	Standby()
 	Check(context.Context, updater.Request) (updater.Found, error)
 	Upgrade(context.Context, updater.Request) (updater.Outcome, error)
 	Rollback(context.Context, updater.Request) (updater.Outcome, error)
@@ -64,15 +65,16 @@ type runner struct {
 	since time.Time
 
 	p         process
-	u         engine        // nil: no updating
+	u         engine        // nil: unusable says why
+	unusable  error
 	assembled chan struct{} // closed when p and u are set: signals may come before
 	health    *health
 	listening []net.Listener
 	place     place        // of the admin socket; zero if there is none
 	failed    atomic.Value // error before readiness, for the predecessor to read
 
-	attempt chan struct{} // holds one token while an attempt that was asked for runs
-	phase   atomic.Value  // string: of that attempt
+	slot    chan struct{}           // holds one token while an attempt that was asked for runs
+	attempt atomic.Pointer[attempt] // that attempt
 
 	mu           sync.Mutex
 	off          string // why this server does not update itself; "" if it does
@@ -101,7 +103,7 @@ func Run(ctx context.Context, s Service) error {
 }
 
 func newRunner(s Service) *runner {
-	r := &runner{s: s, log: s.Logger, since: time.Now(), assembled: make(chan struct{}), attempt: make(chan struct{}, 1)}
+	r := &runner{s: s, log: s.Logger, since: time.Now(), assembled: make(chan struct{}), slot: make(chan struct{}, 1)}
 	r.health = newHealth(s.Health, s.HealthInterval)
 	return r
 }
@@ -260,7 +262,16 @@ func isStop(err error) bool {
 // onEvent writes the successor's pid down before it can do anything that matters.
 func (r *runner) onEvent(e grace.Event) {
 	<-r.assembled
-	if e.Step == grace.StepSpawned && r.u != nil {
+	if r.u == nil {
+		return
+	}
+	switch e.Step {
+	case grace.StepSpawned:
 		r.u.Spawned(e.PID)
+	case grace.StepStandby:
+		r.u.Standby()
+		if a := r.attempt.Load(); a != nil {
+			a.onStandby()
+		}
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"time"
 
-	"github.com/moult-go/moult/grace"
 	"github.com/moult-go/moult/updater"
 )
 
@@ -17,18 +16,14 @@ const (
 )
 
 const (
-	offNoSource = "no source is configured"
 	offStarting = "this process is not the only generation yet"
 	offLock     = "another instance holds the update lock"
 	offDraining = "this process drains"
 )
 
-// openUpdater makes the updater. What is wrong with it is no reason not to serve.
+// openUpdater makes the updater: without a Source it still knows how to go back. What is wrong with it is no reason
+// not to serve.
 func (r *runner) openUpdater(open func(updater.Options) (engine, error)) {
-	if r.s.Source == nil {
-		r.setOff(offNoSource)
-		return
-	}
 	u, err := open(updater.Options{
 		Name: r.s.Name, Version: r.s.Version, Source: r.s.Source,
 		Channel: r.s.Channel, Interval: r.s.Interval,
@@ -38,6 +33,7 @@ func (r *runner) openUpdater(open func(updater.Options) (engine, error)) {
 	if err != nil {
 		r.log.Error("updating is off", "version", r.s.Version, "err", err)
 		r.setOff(err.Error())
+		r.unusable = err
 		return
 	}
 	r.u = u
@@ -75,11 +71,7 @@ type handover struct{ p process }
 // Handover ignores the end of ctx: it ends when this process drains, which is how a handover succeeds, and
 // a stop during one is grace's to decide.
 func (h handover) Handover(ctx context.Context, path string, commit func() error) error {
-	err := h.p.Handover(context.WithoutCancel(ctx), path, commit)
-	if errors.Is(err, grace.ErrBusy) {
-		return &updater.Error{Class: updater.Busy, Reason: "busy", Err: err}
-	}
-	return err
+	return h.p.Handover(context.WithoutCancel(ctx), path, commit)
 }
 
 // whenActive is what only one process may do: answer on the admin socket, hold the update lock, update. It
@@ -101,14 +93,16 @@ func (r *runner) whenActive(ctx context.Context) {
 	defer r.whenDraining(cancel)()
 	if r.lock(ctx) {
 		r.setOff("")
-		r.log.Info("updating", "generation", r.p.Generation(), "version", r.s.Version, "source", r.s.Source.String())
+		if r.s.Source != nil {
+			r.log.Info("updating", "generation", r.p.Generation(), "version", r.s.Version, "source", r.s.Source.String())
+		}
 		if err := r.u.Run(ctx); err != nil && ctx.Err() == nil {
 			r.log.Error("updating is off", "version", r.s.Version, "err", err)
 			r.setOff(err.Error())
 		}
 		<-ctx.Done()
 	}
-	r.attempt <- struct{}{} // waits for the attempt under way; none begins any more
+	r.slot <- struct{}{} // waits for the attempt under way; none begins any more
 	r.setOff(offDraining)
 	r.unlock()
 }

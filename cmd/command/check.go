@@ -50,6 +50,8 @@ func (c cli) runCheck(cmd *cobra.Command, t checker, r admin.Request, asJSON boo
 		err = printJSON(out, found)
 	case found.Available:
 		_, err = fmt.Fprintf(out, "%s %s → %s is available (%s)\n", c.s.Name, found.Current, found.Version, size(found.Length))
+	case found.Version == "":
+		_, err = fmt.Fprintf(out, "%s %s: nothing is offered now\n", c.s.Name, found.Current)
 	case found.Stop == nil:
 		_, err = fmt.Fprintf(out, "%s %s is current\n", c.s.Name, found.Current)
 	}

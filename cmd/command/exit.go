@@ -67,7 +67,10 @@ func explain(w io.Writer, app string, err error) {
 		return
 	}
 	f := admin.NewFailure(app, "", err)
-	fmt.Fprintf(w, "%s: %s\n", app, f.Message)
+	fmt.Fprintf(w, "%s: %s\n", app, plain(f.Message))
+	if f.Words != "" {
+		fmt.Fprintf(w, "its last words:\n%s\n", plain(f.Words))
+	}
 	if f.Serving != "" {
 		fmt.Fprintf(w, "%s %s is serving; %s\n", app, f.Serving, f.Hint)
 	} else {

@@ -73,9 +73,6 @@ type alone struct {
 }
 
 func newAlone(s server.Service, change bool) (*alone, error) {
-	if s.Source == nil {
-		return nil, usage("no server is running, and no source of releases is known: name one with --feed and --root, or --watch and --minisign-key")
-	}
 	u, err := updater.New(updater.Options{
 		Name: s.Name, Version: s.Version, Source: s.Source, Channel: s.Channel,
 		StateDir: s.StateDir, Logger: s.Logger, ReplaceFirst: s.ReplaceFirst,

@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/moult-go/moult/server/admin"
+	"github.com/moult-go/moult/updater"
 )
 
 func (c cli) upgrade() *cobra.Command {
@@ -71,6 +72,8 @@ func (c cli) plan(cmd *cobra.Command, t target, r admin.Request) (string, error)
 		return "", err
 	case found.Stop != nil && !(r.Force && found.Stop.Reason == "quarantined"):
 		return "", found.Stop
+	case found.Version == "":
+		return "", &admin.Failure{Class: updater.Temporary, Reason: "missing", Message: "nothing is offered now", Serving: t.serving(cmd.Context())}
 	case found.Stop == nil && !found.Available:
 		return "", nil
 	}

@@ -84,6 +84,7 @@ type Failure struct {
 	Phase   string        `json:"phase,omitempty"` // of the attempt that is in the way, for class busy
 	Serving string        `json:"serving,omitempty"`
 	Hint    string        `json:"hint,omitempty"`
+	Words   string        `json:"last_words,omitempty"` // of a version that died; untrusted text
 }
 
 func (f *Failure) Error() string { return f.Message }
@@ -106,6 +107,10 @@ func NewFailure(app, serving string, err error) *Failure {
 	case errors.Is(err, updater.ErrBusy):
 		f.Class = updater.Busy
 	}
+	var undoing updater.Undoing
+	if f.Words == "" && errors.As(err, &undoing) {
+		f.Words = undoing.Words()
+	}
 	if f.Serving == "" {
 		f.Serving = serving
 	}
@@ -123,7 +128,7 @@ func hint(app string, f *Failure) string {
 	case "quarantined":
 		return fmt.Sprintf("to try it once more: %s upgrade --force", app)
 	case "no-source":
-		return fmt.Sprintf("name a source: %s serve --feed URL --root FILE, or --watch FILE --minisign-key FILE", app)
+		return fmt.Sprintf("name a source of releases, as %s serve --feed URL --root FILE or --watch FILE --minisign-key FILE", app)
 	}
 	switch f.Class {
 	case updater.Busy:
