@@ -1,0 +1,151 @@
+package tuf
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/theupdateframework/go-tuf/v2/metadata"
+
+	"github.com/moult-go/moult/release"
+)
+
+// Refresh signs the timestamp again, and snapshot and targets when half of their time is over (targets only if its key
+// is there). It is to be run on a timer.
+func (r *Repository) Refresh(ctx context.Context) error {
+	err := r.exclusively(ctx, func() error {
+		if r.keys.targets != nil && r.due(r.trusted.Targets[metadata.TARGETS].Signed.Expires, targetsLife) {
+			return r.publishTargets(ctx, nil)
+		}
+		if r.due(r.trusted.Snapshot.Signed.Expires, snapshotLife) {
+			return r.publishSnapshot(ctx)
+		}
+		return r.publishTimestamp(ctx)
+	})
+	if err != nil {
+		return fmt.Errorf("refresh: %w", err)
+	}
+	return nil
+}
+
+func (r *Repository) due(expires time.Time, life time.Duration) bool {
+	return expires.Sub(r.now()) < life/2
+}
+
+func (r *Repository) publishIndexes(ctx context.Context, changed map[string]*release.Index) error {
+	files := make(map[string][]byte)
+	for path, ix := range changed {
+		b, err := ix.Marshal()
+		if err != nil {
+			return err
+		}
+		if len(b) > release.MaxIndexSize {
+			return fmt.Errorf("index %s: %d bytes: %w", path, len(b), ErrOversized)
+		}
+		files[path] = b
+	}
+	return r.publishTargets(ctx, files)
+}
+
+// publishTargets writes the changed targets, then targets, snapshot and timestamp metadata, in that order. Only the last
+// step shows any of it to a reader.
+func (r *Repository) publishTargets(ctx context.Context, changed map[string][]byte) error {
+	m := r.trusted.Targets[metadata.TARGETS]
+	for _, path := range slices.Sorted(maps.Keys(changed)) {
+		b := changed[path]
+		d := release.Digest(sha256.Sum256(b))
+		if err := r.writeFile(ctx, r.targetPath(path, d), b); err != nil {
+			return err
+		}
+		m.Signed.Targets[path] = &metadata.TargetFiles{Length: int64(len(b)), Hashes: metadata.Hashes{"sha256": d[:]}, Path: path}
+	}
+	m.Signed.Version++
+	m.Signed.Expires = r.expiry(targetsLife)
+	meta, err := signAndWrite(ctx, r, m, metadata.TARGETS, r.keys.targets, versioned(m.Signed.Version, metadata.TARGETS), m.Signed.Version)
+	if err != nil {
+		return err
+	}
+	r.trusted.Snapshot.Signed.Meta["targets.json"] = meta
+	return r.publishSnapshot(ctx)
+}
+
+func (r *Repository) publishSnapshot(ctx context.Context) error {
+	m := r.trusted.Snapshot
+	m.Signed.Version++
+	m.Signed.Expires = r.expiry(snapshotLife)
+	meta, err := signAndWrite(ctx, r, m, metadata.SNAPSHOT, r.keys.online, versioned(m.Signed.Version, metadata.SNAPSHOT), m.Signed.Version)
+	if err != nil {
+		return err
+	}
+	r.trusted.Timestamp.Signed.Meta["snapshot.json"] = meta
+	return r.publishTimestamp(ctx)
+}
+
+func (r *Repository) publishTimestamp(ctx context.Context) error {
+	m := r.trusted.Timestamp
+	m.Signed.Version++
+	m.Signed.Expires = r.expiry(timestampLife)
+	_, err := signAndWrite(ctx, r, m, metadata.TIMESTAMP, r.keys.online, "timestamp.json", m.Signed.Version)
+	return err
+}
+
+// signAndWrite publishes one metadata file and returns how the next role vouches for it.
+func signAndWrite[T metadata.Roles](ctx context.Context, r *Repository, m *metadata.Metadata[T], role string, k *key, name string, version int64) (*metadata.MetaFiles, error) {
+	if err := r.canSign(role, k); err != nil {
+		return nil, err
+	}
+	b, err := sign(m, k)
+	if err != nil {
+		return nil, fmt.Errorf("sign %s: %w", role, err)
+	}
+	d := sha256.Sum256(b)
+	meta := &metadata.MetaFiles{Length: int64(len(b)), Hashes: metadata.Hashes{"sha256": d[:]}, Version: version}
+	return meta, r.writeFile(ctx, r.metadataPath(name), b)
+}
+
+func (r *Repository) canSign(role string, k *key) error {
+	if k == nil {
+		return fmt.Errorf("sign %s: %w in %s", role, ErrNoKey, r.keyDir)
+	}
+	id, err := k.public.ID()
+	if err != nil {
+		return err
+	}
+	if !slices.Contains(r.trusted.Root.Signed.Roles[role].KeyIDs, id) {
+		return fmt.Errorf("sign %s: the root trusts another key than the one in %s: %w", role, r.keyDir, ErrNoKey)
+	}
+	return nil
+}
+
+func (r *Repository) writeFile(ctx context.Context, path string, b []byte) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	p, err := newPending(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	defer p.discard()
+	if _, err := p.Write(b); err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	return r.reveal(p, path)
+}
+
+// reveal is the only place where a file of a publication becomes visible.
+func (r *Repository) reveal(p *pending, path string) error {
+	if r.beforeWrite != nil {
+		if err := r.beforeWrite(path); err != nil {
+			return err
+		}
+	}
+	return p.publish(path)
+}
+
+func (r *Repository) instant() time.Time { return r.now().UTC().Truncate(time.Second) }
+
+func (r *Repository) expiry(life time.Duration) time.Time { return r.instant().Add(life) }
