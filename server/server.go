@@ -65,7 +65,7 @@ type runner struct {
 	since time.Time
 
 	p         process
-	u         engine        // nil: unusable says why
+	u         engine // nil: unusable says why
 	unusable  error
 	assembled chan struct{} // closed when p and u are set: signals may come before
 	health    *health

@@ -67,4 +67,3 @@ func readTrust(flag, name string) ([]byte, error) {
 	}
 	return b, nil
 }
-

@@ -61,7 +61,9 @@ type CutError struct {
 	Err error
 }
 
-func (e *CutError) Error() string { return "the server went away before it told the outcome: " + e.Err.Error() }
+func (e *CutError) Error() string {
+	return "the server went away before it told the outcome: " + e.Err.Error()
+}
 func (e *CutError) Unwrap() error { return e.Err }
 
 // Status asks for the status.

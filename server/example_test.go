@@ -1,0 +1,61 @@
+package server_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+
+	"github.com/moult-go/moult/server"
+)
+
+// A whole service: it listens on a Unix socket, answers, and ends with its context.
+func ExampleRun() {
+	dir, err := os.MkdirTemp("", "ex")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer os.RemoveAll(dir)
+	socket := filepath.Join(dir, "hello.sock")
+
+	ctx, stop := context.WithCancel(context.Background())
+	err = server.Run(ctx, server.Service{
+		Name:     "hello",
+		Version:  "1.0.0",
+		Listen:   []string{"unix:" + socket},
+		StateDir: filepath.Join(dir, "state"),
+		Logger:   slog.New(slog.DiscardHandler),
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			io.WriteString(w, "hello, world")
+		}),
+		OnReady: func() {
+			go func() {
+				defer stop()
+				c := http.Client{Transport: &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
+					return net.Dial("unix", socket)
+				}}}
+				for _, path := range []string{"/", "/readyz"} {
+					res, err := c.Get("http://hello" + path)
+					if err != nil {
+						fmt.Println(err)
+						return
+					}
+					text, _ := io.ReadAll(res.Body)
+					res.Body.Close()
+					fmt.Println(res.StatusCode, string(text))
+				}
+			}()
+		},
+	})
+	fmt.Println("ended:", err)
+	// Output:
+	// 200 hello, world
+	// 200 ok
+	//
+	// ended: <nil>
+}
