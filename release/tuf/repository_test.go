@@ -249,9 +249,15 @@ func TestOnePublisherAtATime(t *testing.T) {
 		f.repo.beforeWrite = nil
 		return nil
 	}
-	done := make(chan error)
+	done := make(chan error, 1)
 	go func() { done <- f.repo.Refresh(context.Background()) }()
-	<-inside
+	select {
+	case <-inside:
+	case err := <-done:
+		t.Fatalf("the first one did not stop where it was told to: %v", err)
+	case <-time.After(10 * time.Second):
+		t.Fatal("the first one does not write")
+	}
 	other, err := Open(f.repo.dir, OpenOptions{})
 	if err != nil {
 		t.Fatal(err)
