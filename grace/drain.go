@@ -165,6 +165,7 @@ func (p *Process) resurrect() stateFunc {
 	p.set(Serving)
 	p.up.send(newMessage(msgBack))
 	p.tellManager("MAINPID=" + strconv.Itoa(os.Getpid())) // taken only under NotifyAccess=all
+	p.note(StepResurrected, c, nil)
 	p.log.Error("the successor died after the commit: serving again", "generation", p.generation, "pid", c.pid)
 	go func() { // ends with the burial, then with the handover
 		e := c.bury(CauseCrashed, nil)

@@ -3,6 +3,8 @@ package grace
 import (
 	"errors"
 	"fmt"
+	"strings"
+	"unicode"
 )
 
 // ErrBusy is what errors.Is finds in a *BusyError.
@@ -49,7 +51,36 @@ type HandoverError struct {
 }
 
 func (e *HandoverError) Error() string {
-	return fmt.Sprintf("hand over to %s: %s: %v", e.Path, e.Cause, e.Err)
+	s := fmt.Sprintf("hand over to %s: %s: %v", e.Path, e.Cause, e.Err)
+	if line := tellingLine(e.LastWords); line != "" {
+		s += fmt.Sprintf(" (its last words: %s)", line)
+	}
+	return s
+}
+
+// tellingLine picks the line of last words that says most, without control characters: where a Go program
+// died, what it died of; else the last one.
+func tellingLine(words string) string {
+	var best string
+	for line := range strings.Lines(words) {
+		line = strings.TrimSpace(strings.Map(func(r rune) rune {
+			if unicode.IsControl(r) {
+				return ' '
+			}
+			return r
+		}, line))
+		if line != "" {
+			best = line
+		}
+		if strings.HasPrefix(line, "panic: ") || strings.HasPrefix(line, "fatal error: ") {
+			break
+		}
+	}
+	const most = 200
+	if len(best) > most {
+		best = strings.ToValidUTF8(best[:most], "") + "…"
+	}
+	return best
 }
 
 func (e *HandoverError) Unwrap() error { return e.Err }

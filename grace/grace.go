@@ -56,8 +56,8 @@ type Options struct {
 	// Default: nothing to commit.
 	Orphaned func(ctx context.Context) (commit func() error, err error)
 
-	// OnEvent is told of every step of a handover, in order, by the goroutine that owns the state:
-	// it must not block and must not call the Process.
+	// OnEvent is told of every step of a handover, in order, by the goroutine that owns the state: the
+	// handover waits for it, so it may write a line to disk but no more, and must not wait for the Process.
 	OnEvent func(Event)
 }
 
@@ -113,12 +113,13 @@ type Step string
 
 // The steps. A predecessor reports Spawned, Standby, and Committed or RolledBack; then Drained.
 const (
-	StepSpawned    Step = "spawned"     // the successor's process exists
-	StepStandby    Step = "standby"     // it is ready; this process has parked its gate
-	StepCommitted  Step = "committed"   // COMMIT acknowledged; this process drains
-	StepRolledBack Step = "rolled-back" // this process serves again
-	StepDrained    Step = "drained"     // the last connection is gone, or the deadline was reached
-	StepOrphaned   Step = "orphaned"    // in a successor: the predecessor died before COMMIT
+	StepSpawned     Step = "spawned"     // the successor's process exists
+	StepStandby     Step = "standby"     // it is ready; this process has parked its gate
+	StepCommitted   Step = "committed"   // COMMIT acknowledged; this process drains
+	StepRolledBack  Step = "rolled-back" // this process serves again
+	StepDrained     Step = "drained"     // the last connection is gone, or the deadline was reached
+	StepResurrected Step = "resurrected" // the successor died while this process drained; it serves again
+	StepOrphaned    Step = "orphaned"    // in a successor: the predecessor died before COMMIT
 )
 
 // Process owns the named listeners of this program and hands them over to a successor.
