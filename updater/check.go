@@ -10,8 +10,42 @@ import (
 	"github.com/moult-go/moult/release"
 )
 
-// Check asks the source and applies the policy. It changes nothing but the metadata cache.
+// Check asks the source and applies the policy. It changes nothing but the metadata cache. What keeps an
+// update from being applied goes into log and status under its reason.
 func (u *Updater) Check(ctx context.Context, r Request) (Found, error) {
+	f, err := u.check(ctx, r)
+	switch {
+	case err != nil:
+		u.refuse(r, f, asError(ctx, err, Failed, "io"))
+	case f.Stop != nil:
+		u.refuse(r, f, f.Stop)
+	case f.Candidate.Version.IsZero() && r.Manual:
+		u.refuse(r, f, u.missing())
+	default:
+		u.refuse(r, f, nil)
+	}
+	return f, err
+}
+
+// missing says that there is nothing to take.
+func (u *Updater) missing() *Error {
+	return fail(Temporary, "missing", "%s offers nothing for %s", u.o.Source, release.Host())
+}
+
+// refuse notes why nothing is applied; nil clears it. The log gets it when it is new, or a person has asked.
+func (u *Updater) refuse(r Request, f Found, e *Error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	known := u.refused
+	if u.refused = e; e == nil || e.Reason == "interrupted" {
+		return
+	}
+	if r.Manual || known == nil || known.Error() != e.Error() {
+		u.log.Warn("update not applied", "version", f.Candidate.Version.String(), "reason", e.Reason, "err", e)
+	}
+}
+
+func (u *Updater) check(ctx context.Context, r Request) (Found, error) {
 	f := Found{Current: u.o.Version}
 	if u.o.Source == nil {
 		return f, fail(Usage, "no-source", "check for updates: no source is configured")
@@ -20,11 +54,9 @@ func (u *Updater) Check(ctx context.Context, r Request) (Found, error) {
 	offered, err := u.o.Source.Check(ctx, u.query())
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.lastCheck, u.checkError = u.now(), ""
+	u.lastCheck = u.now()
 	if err != nil {
-		err = asError(ctx, fmt.Errorf("check %s: %w", u.o.Source, err), Temporary, "network")
-		u.checkError = err.Error()
-		return f, err
+		return f, asError(ctx, fmt.Errorf("check %s: %w", u.o.Source, err), Temporary, "network")
 	}
 	if err := u.learnRunning(); err != nil {
 		return f, err

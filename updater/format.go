@@ -18,7 +18,7 @@ import (
 
 // facts is what an executable file says of itself without being run.
 type facts struct {
-	format   string // "elf", "macho" or "pe"
+	format   string // "ELF", "Mach-O" or "PE"
 	arch     string // of the header, in Go's words; "" if unknown to us
 	module   string
 	platform release.Platform // of the build information

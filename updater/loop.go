@@ -2,7 +2,6 @@ package updater
 
 import (
 	"context"
-	"errors"
 	"math/rand/v2"
 	"time"
 
@@ -36,7 +35,7 @@ func (u *Updater) Run(ctx context.Context) error {
 		<-ctx.Done()
 		return ctx.Err()
 	}
-	l := &loop{u: u, told: map[release.Digest]string{}}
+	l := &loop{u: u}
 	for wait := time.Duration(rand.Int64N(int64(u.interval()) + 1)); ; {
 		u.mu.Lock()
 		u.nextCheck = u.now().Add(wait)
@@ -53,28 +52,21 @@ func (u *Updater) Run(ctx context.Context) error {
 	}
 }
 
-// loop remembers what it has said: a stop is logged once for each build, not at every check.
+// loop remembers when to try again.
 type loop struct {
 	u     *Updater
-	told  map[release.Digest]string
 	retry time.Time // when the last failed build may be tried again
-	err   string    // of the last check
 }
 
-// once checks, upgrades if it may, and reports whether this process was replaced.
+// once checks, upgrades if it may, and reports whether this process was replaced. Check and Upgrade log what they find.
 func (l *loop) once(ctx context.Context) bool {
 	u := l.u
 	f, err := u.Check(ctx, Request{})
-	l.checked(err)
 	l.retry = time.Time{}
 	switch {
 	case err != nil:
 		return false
 	case f.Stop != nil:
-		if l.told[f.Candidate.Digest] != f.Stop.Reason {
-			l.told[f.Candidate.Digest] = f.Stop.Reason
-			u.log.Info("update not applied", "version", f.Candidate.Version.String(), "reason", f.Stop.Reason, "err", f.Stop)
-		}
 		if f.Stop.Reason == "backing-off" {
 			l.noteRetry(f.Candidate.Digest)
 		}
@@ -84,22 +76,10 @@ func (l *loop) once(ctx context.Context) bool {
 	}
 	out, err := u.Upgrade(ctx, Request{})
 	if err != nil {
-		// Upgrade has logged what it tried.
 		l.noteRetry(f.Candidate.Digest)
 		return false
 	}
 	return out.Changed && out.Restarted
-}
-
-func (l *loop) checked(err error) {
-	text := ""
-	if err != nil {
-		text = err.Error()
-	}
-	if text != l.err && err != nil && !errors.Is(err, context.Canceled) {
-		l.u.log.Warn("check for updates", "source", l.u.o.Source.String(), "err", err)
-	}
-	l.err = text
 }
 
 func (l *loop) noteRetry(d release.Digest) {

@@ -15,15 +15,29 @@ const (
 	proofHeaders = "headers only"
 )
 
-// prove shows that the staged executable is one of ours, for this platform, and that it starts: the
-// last moment at which a bad build costs nothing.
-func (u *Updater) prove(ctx context.Context, b build, p release.Platform, path string) (proof string, err error) {
+// claim is what an executable must show that it is.
+type claim struct {
+	what     string // for errors: "version 1.2.0"
+	version  string // "" for any
+	platform release.Platform
+	module   string // "" for any
+}
+
+// ProveInstalled shows that what stands at the install path starts. It verifies nothing: HUP trusts whoever may write there.
+func (u *Updater) ProveInstalled(ctx context.Context) error {
+	_, err := u.prove(ctx, claim{what: u.path, platform: release.Host()}, u.path)
+	return err
+}
+
+// prove shows that an executable is what it is said to be, and that it starts: the last moment at which a bad
+// build costs nothing.
+func (u *Updater) prove(ctx context.Context, c claim, path string) (proof string, err error) {
 	f, err := inspect(path)
 	if err == nil {
-		err = u.judge(f, p)
+		err = c.judge(f)
 	}
 	if err != nil {
-		return "", asError(ctx, fmt.Errorf("prove version %s: %w", b.Version, err), Failed, "io")
+		return "", asError(ctx, fmt.Errorf("prove %s: %w", c.what, err), Failed, "io")
 	}
 	if !f.answers || !hasRoles {
 		return proofHeaders, nil
@@ -33,21 +47,21 @@ func (u *Updater) prove(ctx context.Context, b build, p release.Platform, path s
 	defer cancel()
 	answer, err := runRole(ctx2, path, role.Proof, nil, role.MaxReport)
 	if err != nil {
-		return "", asError(ctx, fmt.Errorf("prove version %s: start it: %w", b.Version, err), Failed, "proof-failed")
+		return "", asError(ctx, fmt.Errorf("prove %s: start it: %w", c.what, err), Failed, "proof-failed")
 	}
 	report, err := role.ParseReport(answer)
 	if err != nil {
-		return "", fail(Failed, "proof-failed", "prove version %s: %w", b.Version, err)
+		return "", fail(Failed, "proof-failed", "prove %s: %w", c.what, err)
 	}
-	if err := u.compare(report, b, p); err != nil {
-		return "", asError(ctx, fmt.Errorf("prove version %s: %w", b.Version, err), Failed, "proof-failed")
+	if err := c.compare(report, u.o.Name); err != nil {
+		return "", asError(ctx, fmt.Errorf("prove %s: %w", c.what, err), Failed, "proof-failed")
 	}
 	return proofReport, nil
 }
 
-// judge compares what the file says with the platform and with our own module.
-func (u *Updater) judge(f facts, p release.Platform) error {
-	said := f.platform
+// judge compares what the file says of itself without being run.
+func (c claim) judge(f facts) error {
+	said, p := f.platform, c.platform
 	if said.Arch == "" {
 		said.Arch = f.arch
 	}
@@ -60,8 +74,8 @@ func (u *Updater) judge(f facts, p release.Platform) error {
 	if f.arch != "" && f.arch != p.Arch {
 		return fail(Verification, "wrong-format", "its header says %s and its build information %s", f.arch, p.Arch)
 	}
-	if u.module != "" && f.module != u.module {
-		return fail(Verification, "wrong-module", "its main module is %q, ours is %q", f.module, u.module)
+	if c.module != "" && f.module != c.module {
+		return fail(Verification, "wrong-module", "its main module is %q, ours is %q", f.module, c.module)
 	}
 	return nil
 }
@@ -76,20 +90,21 @@ func formatOf(os string) string {
 	return "ELF"
 }
 
-// compare holds the candidate's own report against what was signed for it.
-func (u *Updater) compare(r role.Report, b build, p release.Platform) error {
-	if r.Name != "" && r.Name != u.o.Name {
-		return fail(Verification, "wrong-app", "it says that it is %.80q, and this is %q", r.Name, u.o.Name)
+// compare holds the executable's own report against the claim and our name.
+func (c claim) compare(r role.Report, name string) error {
+	p := c.platform
+	if r.Name != "" && r.Name != name {
+		return fail(Verification, "wrong-app", "it says that it is %.80q, and this is %q", r.Name, name)
 	}
-	if !sameVersion(r.Version, b.Version) {
+	if c.version != "" && !sameVersion(r.Version, c.version) {
 		return fail(Verification, "wrong-version", "it says that it is version %.80q", r.Version)
 	}
 	got, err := release.ParsePlatform(r.Platform)
 	if err != nil || got.OS != p.OS || got.Arch != p.Arch {
 		return fail(Policy, "wrong-platform", "it says that it runs on %.80q, and not on %s", r.Platform, p)
 	}
-	if u.module != "" && r.Module != u.module {
-		return fail(Verification, "wrong-module", "it says that its module is %.200q, ours is %q", r.Module, u.module)
+	if c.module != "" && r.Module != c.module {
+		return fail(Verification, "wrong-module", "it says that its module is %.200q, ours is %q", r.Module, c.module)
 	}
 	return nil
 }

@@ -20,7 +20,8 @@ type Status struct {
 	Attempt     *Attempt       `json:"attempt,omitempty"` // under way
 	Last        *Attempt       `json:"last,omitempty"`    // the last one that ended
 	LastCheck   time.Time      `json:"last_check,omitzero"`
-	CheckError  string         `json:"check_error,omitempty"`
+	CheckReason string         `json:"check_reason,omitempty"` // why the last check led to nothing
+	CheckError  string         `json:"check_error,omitempty"`  // the same in words
 	NextCheck   time.Time      `json:"next_check,omitzero"`
 	Disk        string         `json:"disk,omitempty"` // a complaint about what stands at the install path
 	Kept        []Kept         `json:"kept"`           // versions to roll back to, newest first
@@ -90,11 +91,13 @@ func (u *Updater) Status() (Status, error) {
 		Channel:     u.o.Channel,
 		Phase:       string(st.Phase),
 		LastCheck:   u.lastCheck,
-		CheckError:  u.checkError,
 		NextCheck:   u.nextCheck,
 		Disk:        st.Disk,
 		Kept:        []Kept{},
 		Quarantine:  append([]Quarantined{}, st.Quarantine...),
+	}
+	if u.refused != nil {
+		s.CheckReason, s.CheckError = u.refused.Reason, printable(u.refused.Error(), 400)
 	}
 	s.Reason = u.manualOnly()
 	s.Automatic = s.Reason == ""

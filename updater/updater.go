@@ -108,17 +108,17 @@ type Updater struct {
 	now     func() time.Time
 	step    func(point string) // tests end the process here
 
-	mu         sync.Mutex
-	held       bool   // the update lock is ours, and state is what the disk says
-	state      *state // journal
-	installed  identity
-	digests    digestCache
-	running    release.Digest // of the image of this process; zero until asked for
-	current    build          // what the last commit of this process left at the install path
-	inherited  bool           // started by a predecessor from a path that need not be the install path
-	lastCheck  time.Time
-	nextCheck  time.Time
-	checkError string
+	mu        sync.Mutex
+	held      bool   // the update lock is ours, and state is what the disk says
+	state     *state // journal
+	installed identity
+	digests   digestCache
+	running   release.Digest // of the image of this process; zero until asked for
+	current   build          // what the last commit of this process left at the install path
+	inherited bool           // started by a predecessor from a path that need not be the install path
+	lastCheck time.Time
+	nextCheck time.Time
+	refused   *Error // why the last check led to nothing
 }
 
 // build names an executable.

@@ -35,7 +35,7 @@ func (u *Updater) Upgrade(ctx context.Context, r Request) (Outcome, error) {
 	case f.Stop != nil:
 		return Outcome{}, f.Stop
 	case f.Candidate.Version.IsZero() && r.Manual:
-		return Outcome{}, fail(Temporary, "missing", "%s offers nothing for %s", u.o.Source, release.Host())
+		return Outcome{}, u.missing()
 	case !f.Available:
 		b := u.atPath()
 		return Outcome{From: b.Version, To: b.Version, Digest: b.Digest}, nil
@@ -156,7 +156,7 @@ func (u *Updater) proveAndApply(ctx context.Context, r Request, t *trial) error 
 		return fail(Failed, "io", "prove version %s: %w", t.build.Version, err)
 	}
 	t.id = id
-	proof, err := u.prove(ctx, t.build, t.platform, t.path)
+	proof, err := u.prove(ctx, claim{"version " + t.build.Version, t.build.Version, t.platform, u.module}, t.path)
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestUpgradeHandsOverFirst(t *testing.T) {
@@ -119,6 +120,7 @@ func TestVerdicts(t *testing.T) {
 				b := newBench(t, nil)
 				var started string
 				b.open(func(o *Options) {
+					o.Interval = time.Minute // the first wait after a failure
 					o.ReplaceFirst = replaceFirst
 					o.Handover = handoverFunc(func(_ context.Context, p string, _ func() error) error {
 						started = p

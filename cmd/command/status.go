@@ -91,7 +91,7 @@ func updaterRows(row func(name, format string, args ...any), u updater.Status) {
 		row("last", "%s → %s  %s  %s%s, %s", a.From, a.To, a.ID, a.Outcome, why, ago(a.Ended))
 	}
 	if u.CheckError != "" {
-		row("check", "failed: %s", u.CheckError)
+		row("check", "%s: %s", u.CheckReason, u.CheckError)
 	}
 	if !u.NextCheck.IsZero() {
 		row("next", "check in %s", time.Until(u.NextCheck).Round(time.Second))
