@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"time"
 
 	"github.com/moult-go/moult/grace"
 	"github.com/moult-go/moult/server/admin"
@@ -101,12 +102,14 @@ func (r *runner) Change(ctx context.Context, rollback bool, req admin.Request, e
 		return updater.Outcome{}, r.busy()
 	}
 	defer func() { <-r.slot }()
-	if r.p.State() != grace.Serving || !r.holds() {
+	if !r.mayChange(ctx) {
 		return updater.Outcome{}, r.busy()
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	defer r.whenDraining(cancel)()
+	if !r.resurrected.Load() {
+		defer r.whenDraining(cancel)()
+	}
 	a := &attempt{events: events, standby: make(chan struct{}, 1)}
 	r.attempt.Store(a)
 	defer r.attempt.Store(nil)
@@ -125,6 +128,23 @@ func (r *runner) Change(ctx context.Context, rollback bool, req admin.Request, e
 		return out, r.busy()
 	}
 	return out, err
+}
+
+// mayChange waits for the update lock, which a predecessor gives up a moment after the commit. A process that serves
+// again after it had begun to drain holds none; the updater takes it for as long as the change lasts.
+func (r *runner) mayChange(ctx context.Context) bool {
+	if r.p.State() != grace.Serving {
+		return false
+	}
+	if r.resurrected.Load() {
+		return true
+	}
+	select {
+	case <-r.settled:
+	case <-ctx.Done():
+	case <-time.After(lockPatience):
+	}
+	return r.holds()
 }
 
 func request(req admin.Request, events func(updater.Event)) updater.Request {

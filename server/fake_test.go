@@ -116,9 +116,10 @@ func (p *fakeProcess) Connections() int          { return 0 }
 
 // fakeEngine is an updater.Updater without a disk. It writes down what it is asked for.
 type fakeEngine struct {
-	dir     string
-	upgrade func(context.Context, updater.Request) (updater.Outcome, error)
-	lockErr atomic.Pointer[error]
+	dir      string
+	upgrade  func(context.Context, updater.Request) (updater.Outcome, error)
+	lockErr  atomic.Pointer[error]
+	proofErr atomic.Pointer[error]
 
 	mu    sync.Mutex
 	calls []string
@@ -149,6 +150,14 @@ func (u *fakeEngine) Run(ctx context.Context) error {
 	<-ctx.Done()
 	u.note("run ends")
 	return ctx.Err()
+}
+
+func (u *fakeEngine) ProveInstalled(context.Context) error {
+	u.note("prove")
+	if p := u.proofErr.Load(); p != nil {
+		return *p
+	}
+	return nil
 }
 
 func (u *fakeEngine) RestartFailed(err error) {

@@ -53,6 +53,7 @@ type engine interface {
 	Upgrade(context.Context, updater.Request) (updater.Outcome, error)
 	Rollback(context.Context, updater.Request) (updater.Outcome, error)
 	Run(context.Context) error
+	ProveInstalled(context.Context) error
 	RestartFailed(error)
 	Status() (updater.Status, error)
 	StateDir() string
@@ -72,6 +73,10 @@ type runner struct {
 	listening []net.Listener
 	place     place        // of the admin socket; zero if there is none
 	failed    atomic.Value // error before readiness, for the predecessor to read
+
+	settled     chan struct{} // closed when it is known whether this process gets the update lock
+	settle      sync.Once
+	resurrected atomic.Bool // serves again after its successor died while it drained
 
 	slot    chan struct{}           // holds one token while an attempt that was asked for runs
 	attempt atomic.Pointer[attempt] // that attempt
@@ -103,7 +108,7 @@ func Run(ctx context.Context, s Service) error {
 }
 
 func newRunner(s Service) *runner {
-	r := &runner{s: s, log: s.Logger, since: time.Now(), assembled: make(chan struct{}), slot: make(chan struct{}, 1)}
+	r := &runner{s: s, log: s.Logger, since: time.Now(), assembled: make(chan struct{}), settled: make(chan struct{}), slot: make(chan struct{}, 1)}
 	r.health = newHealth(s.Health, s.HealthInterval)
 	return r
 }
@@ -235,10 +240,16 @@ func (r *runner) vote(ctx context.Context) error {
 	return r.health.ask(ctx)
 }
 
-// hangup is what HUP and USR2 do: start what stands at the install path.
+// hangup is what HUP and USR2 do: start what stands at the install path. It is proven first, and not verified.
 func (r *runner) hangup(ctx context.Context) error {
 	<-r.assembled
-	err := r.p.Handover(ctx, r.p.InstallPath(), nil)
+	var err error
+	if r.u != nil {
+		err = r.u.ProveInstalled(ctx)
+	}
+	if err == nil {
+		err = r.p.Handover(ctx, r.p.InstallPath(), nil)
+	}
 	if errors.Is(err, grace.ErrBusy) || isStop(err) {
 		return err // says nothing about the file
 	}
@@ -262,6 +273,10 @@ func isStop(err error) bool {
 // onEvent writes the successor's pid down before it can do anything that matters.
 func (r *runner) onEvent(e grace.Event) {
 	<-r.assembled
+	if e.Step == grace.StepResurrected {
+		r.resurrected.Store(true)
+		r.announce()
+	}
 	if r.u == nil {
 		return
 	}

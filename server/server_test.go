@@ -210,10 +210,10 @@ func TestHangup(t *testing.T) {
 		calls []string
 		shown bool
 	}{
-		{"good", nil, []string{"restart good"}, false},
-		{"crashed", crashed, []string{"restart failed"}, true},
-		{"stopped", &grace.HandoverError{Cause: grace.CauseStopped, Err: errors.New("stop")}, nil, false},
-		{"busy", &grace.BusyError{State: grace.Standby}, nil, false},
+		{"good", nil, []string{"prove", "restart good"}, false},
+		{"crashed", crashed, []string{"prove", "restart failed"}, true},
+		{"stopped", &grace.HandoverError{Cause: grace.CauseStopped, Err: errors.New("stop")}, []string{"prove"}, false},
+		{"busy", &grace.BusyError{State: grace.Standby}, []string{"prove"}, false},
 	} {
 		b := newBench(t, Service{})
 		b.p.handover = func(_ context.Context, path string, commit func() error) error {
@@ -231,5 +231,22 @@ func TestHangup(t *testing.T) {
 		if shown := b.r.Status().RestartError != ""; shown != tt.shown {
 			t.Errorf("%s: status shows it: %v", tt.name, shown)
 		}
+	}
+}
+
+// TestHangupProvesFirst: what does not even start is not started with our sockets.
+func TestHangupProvesFirst(t *testing.T) {
+	b := newBench(t, Service{})
+	b.p.handover = func(context.Context, string, func() error) error {
+		t.Error("handed over")
+		return nil
+	}
+	broken := errors.New("no executable")
+	b.u.proofErr.Store(&broken)
+	if err := b.r.hangup(context.Background()); err != broken {
+		t.Errorf("%v", err)
+	}
+	if want := []string{"prove", "restart failed"}; !slices.Equal(b.u.said(), want) || b.r.Status().RestartError == "" {
+		t.Errorf("the updater was told %v, want %v", b.u.said(), want)
 	}
 }

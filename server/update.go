@@ -110,10 +110,12 @@ func (r *runner) whenActive(ctx context.Context) {
 // lock takes the update lock, however long it takes: the predecessor lets go soon, another instance at its end.
 func (r *runner) lock(ctx context.Context) bool {
 	for said := false; ; {
-		if r.holds() {
+		if r.holds() { // an orphan took it over on probation
+			r.settle.Do(func() { close(r.settled) })
 			return ctx.Err() == nil
 		}
 		err := r.tryLock(ctx)
+		r.settle.Do(func() { close(r.settled) })
 		switch {
 		case err == nil:
 			return true
