@@ -1,0 +1,495 @@
+//go:build unix
+
+package cmd_test
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/moult-go/moult/grace/gracetest"
+	"github.com/moult-go/moult/release"
+)
+
+// patience bounds every wait of a story.
+const patience = 20 * time.Second
+
+// builds are the executables of the stories: cmd/app as several versions, good and bad, and cmd/moult.
+var builds = []struct{ name, pkg, version, tags string }{
+	{"1.0.0", "app", "1.0.0", ""},
+	{"2.0.0", "app", "2.0.0", ""},
+	{"3.0.0", "app", "3.0.0", ""},
+	{"2.0.0-exits", "app", "2.0.0", "exits"},
+	{"2.0.0-hangs", "app", "2.0.0", "hangs"},
+	{"2.0.0-mute", "app", "2.0.0", "mute"},
+	{"2.0.0-crashy", "app", "2.0.0", "crashy"},
+	{"moult", "moult", "1.0.0", ""},
+}
+
+var build = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "moult-stories-")
+	if err != nil {
+		return "", err
+	}
+	for _, b := range builds {
+		out, err := exec.Command("go", "build", "-tags", b.tags, "-o", filepath.Join(dir, b.name),
+			"-ldflags", "-s -w -X main.version="+b.version, "./"+b.pkg).CombinedOutput()
+		if err != nil {
+			return dir, fmt.Errorf("build %s: %w\n%s", b.name, err, out)
+		}
+	}
+	return dir, nil
+})
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if dir, _ := build(); dir != "" {
+		os.RemoveAll(dir)
+	}
+	os.Exit(code)
+}
+
+// TestStories runs testdata/script: one promise a file. Beside testscript's own commands there are:
+//
+//	keys                     a minisign key pair: key.key and key.pub
+//	install VERSION          the executable of that build to opt/app
+//	drop VERSION [as=V] [platform=P] [unsigned] [wrongly-signed] [truncated] [other-machine]   to drop/app, with its signature
+//	serve ARG…               starts opt/app serve on $addr in the background, with the log in the file log; waits until it serves
+//	load                     clients that never retry
+//	lost N                   ends the load: at most N requests were lost
+//	serves VERSION           waits until that version answers
+//	log REGEXP               waits until the log has a line like this
+//	exits CODE COMMAND ARG…  runs a program that must end with exactly this code
+//	signal NAME              sends a signal to the process that serves
+//	alone                    waits until one process is left
+//	stop                     sends TERM to the first process of the line and waits until none is left
+//	killall, killfirst       kill -9, of all processes or of the first
+//	servefeed DIR            serves a feed with cmd/app, on $feed
+//	spoil, unlink, restore DIR VERSION   change the artifact of a version in a feed
+func TestStories(t *testing.T) {
+	bin, err := build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	testscript.Run(t, testscript.Params{
+		Dir: filepath.Join("..", "testdata", "script"),
+		Setup: func(e *testscript.Env) error {
+			addr, err := freeAddress()
+			if err != nil {
+				return err
+			}
+			e.Setenv("addr", addr)
+			e.Setenv("bin", bin)
+			e.Setenv("PATH", filepath.Join(e.WorkDir, "opt")+":"+bin+":"+os.Getenv("PATH"))
+			e.Values["story"] = &story{dir: e.WorkDir, addr: addr, bin: bin}
+			for _, d := range []string{"opt", "drop", "www"} {
+				if err := os.MkdirAll(filepath.Join(e.WorkDir, d), 0o755); err != nil {
+					return err
+				}
+			}
+			e.Defer(e.Values["story"].(*story).end)
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"keys": command((*story).keys), "install": command((*story).install), "drop": command((*story).drop),
+			"serve": command((*story).serve), "load": command((*story).startLoad), "lost": command((*story).lost),
+			"serves": command((*story).serves), "log": command((*story).logs), "exits": command((*story).exits),
+			"signal": command((*story).signal), "alone": command((*story).alone), "stop": command((*story).stop),
+			"killall": command((*story).killAll), "killfirst": command((*story).killFirst), "servefeed": command((*story).serveFeed),
+			"spoil": command((*story).spoil), "unlink": command((*story).unlink), "restore": command((*story).restore),
+		},
+	})
+}
+
+// story is one script under way.
+type story struct {
+	dir, addr, bin string
+	cmd            *exec.Cmd
+	load           *gracetest.Load
+	removed        string // path of an artifact that a story took away
+}
+
+func command(f func(*story, *testscript.TestScript, []string) error) func(*testscript.TestScript, bool, []string) {
+	return func(ts *testscript.TestScript, neg bool, args []string) {
+		if neg {
+			ts.Fatalf("! is not for this command")
+		}
+		ts.Check(f(ts.Value("story").(*story), ts, args))
+	}
+}
+
+// end kills whatever the story has started.
+func (s *story) end() {
+	if s.load != nil {
+		s.load.Stop()
+	}
+	if s.cmd == nil {
+		return
+	}
+	until(func() bool {
+		for _, pid := range s.pids() {
+			syscall.Kill(pid, syscall.SIGKILL)
+		}
+		return len(s.pids()) == 0
+	})
+	s.cmd.Wait()
+}
+
+// pids finds the processes of the story by their working directory.
+func (s *story) pids() (list []int) {
+	entries, _ := os.ReadDir("/proc")
+	for _, e := range entries {
+		pid, err := strconv.Atoi(e.Name())
+		if err != nil {
+			continue
+		}
+		cwd, _ := os.Readlink(filepath.Join("/proc", e.Name(), "cwd"))
+		stat, _ := os.ReadFile(filepath.Join("/proc", e.Name(), "stat"))
+		if cwd == s.dir && pid != os.Getpid() && !strings.Contains(string(stat), ") Z ") {
+			list = append(list, pid)
+		}
+	}
+	return list
+}
+
+func (s *story) run(name string, args ...string) error {
+	cmd := exec.Command(filepath.Join(s.bin, name), args...)
+	cmd.Dir = s.dir
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%s %v: %w\n%s", name, args, err, out)
+	}
+	return nil
+}
+
+func (s *story) keys(*testscript.TestScript, []string) error {
+	return s.run("moult", "minisign", "keygen", "--out", "key", "--plaintext-key")
+}
+
+func (s *story) install(_ *testscript.TestScript, args []string) error {
+	return copyFile(filepath.Join(s.bin, args[0]), filepath.Join(s.dir, "opt", "app"), nil)
+}
+
+func (s *story) drop(_ *testscript.TestScript, args []string) error {
+	file := filepath.Join(s.dir, "drop", "app")
+	version, _, _ := strings.Cut(args[0], "-")
+	platform, key := "linux/amd64", "key"
+	var change func([]byte) []byte
+	unsigned, truncated := false, false
+	for _, a := range args[1:] {
+		switch name, value, _ := strings.Cut(a, "="); name {
+		case "as":
+			version = value
+		case "platform":
+			platform = value
+		case "unsigned":
+			unsigned = true
+		case "truncated":
+			truncated = true
+		case "wrongly-signed":
+			key = "other"
+			if err := s.run("moult", "minisign", "keygen", "--out", key, "--plaintext-key"); err != nil {
+				return err
+			}
+		case "other-machine": // the same file, for arm64 by its header
+			change = func(b []byte) []byte { b[18], b[19] = 0xb7, 0; return b }
+		default:
+			return fmt.Errorf("drop: unknown word %q", a)
+		}
+	}
+	source := filepath.Join(s.bin, args[0])
+	if strings.Contains(args[0], "/") {
+		source = filepath.Join(s.dir, args[0])
+		version = "2.0.0"
+	}
+	os.Remove(file + ".minisig")
+	if err := copyFile(source, file, change); err != nil || unsigned {
+		return err
+	}
+	if err := s.sign(file, key, version, platform); err != nil || !truncated {
+		return err
+	}
+	long := time.Now().Add(-time.Minute) // a file that was written just now may still grow
+	return errors.Join(os.Truncate(file, 1_000_000), os.Chtimes(file, long, long))
+}
+
+// sign does without the checks of "moult minisign sign", which would refuse the files of some stories.
+func (s *story) sign(file, key, version, platform string) error {
+	d, _, err := release.DigestFile(file)
+	if err != nil {
+		return err
+	}
+	p, err := release.ParsePlatform(platform)
+	if err != nil {
+		return err
+	}
+	private, err := os.ReadFile(filepath.Join(s.dir, key+".key"))
+	if err != nil {
+		return err
+	}
+	f, err := os.Open(file)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	sig, err := release.SignMinisign(string(private), "", f,
+		release.TrustedComment{App: "app", Version: release.MustParseVersion(version), Platform: p, SHA256: d})
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(file+".minisig", sig, 0o600)
+}
+
+func (s *story) serve(ts *testscript.TestScript, args []string) error {
+	out, err := os.OpenFile(filepath.Join(s.dir, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer out.Close()
+	s.cmd = exec.Command(filepath.Join(s.dir, "opt", "app"), append([]string{"serve", "--listen", s.addr, "--dir", "www", "--debug-sleep"}, args...)...)
+	s.cmd.Dir, s.cmd.Stdout, s.cmd.Stderr = s.dir, out, out
+	if err := s.cmd.Start(); err != nil {
+		return err
+	}
+	go s.cmd.Process.Wait()
+	if !until(func() bool { _, err := s.version(); return err == nil }) {
+		return fmt.Errorf("does not serve; log:\n%s", s.log())
+	}
+	return nil
+}
+
+func (s *story) version() (string, error) {
+	tr := &http.Transport{DisableKeepAlives: true}
+	res, err := (&http.Client{Transport: tr, Timeout: 5 * time.Second}).Get("http://" + s.addr + "/debug/sleep?ms=0")
+	if err != nil {
+		return "", err
+	}
+	res.Body.Close()
+	return res.Header.Get("X-Version"), nil
+}
+
+func (s *story) log() string {
+	b, _ := os.ReadFile(filepath.Join(s.dir, "log"))
+	return string(b)
+}
+
+func (s *story) startLoad(*testscript.TestScript, []string) error {
+	s.load = gracetest.Start(gracetest.Options{Addr: s.addr, Path: "/debug/sleep?ms=0", SlowPath: "/debug/sleep?ms=200",
+		KeepAlive: 2, New: 1, Slow: 1, Pause: 5 * time.Millisecond})
+	return nil
+}
+
+func (s *story) lost(ts *testscript.TestScript, args []string) error {
+	most, err := strconv.Atoi(args[0])
+	if err != nil {
+		return err
+	}
+	report := s.load.Stop()
+	s.load = nil
+	requests, failures := report.Total()
+	ts.Logf("%d of %d requests lost %v", failures, requests, report.Failures)
+	if failures > most || requests < 20 {
+		return fmt.Errorf("%d of %d requests lost, at most %d may be: %v", failures, requests, most, report.Failures)
+	}
+	return nil
+}
+
+func (s *story) serves(_ *testscript.TestScript, args []string) error {
+	var got string
+	if !until(func() bool { got, _ = s.version(); return got == args[0] }) {
+		return fmt.Errorf("version %q answers, want %s; log:\n%s", got, args[0], s.log())
+	}
+	return nil
+}
+
+func (s *story) logs(_ *testscript.TestScript, args []string) error {
+	re, err := regexp.Compile("(?m)" + args[0])
+	if err != nil {
+		return err
+	}
+	if !until(func() bool { return re.MatchString(s.log()) }) {
+		return fmt.Errorf("no line like %q in the log:\n%s", args[0], s.log())
+	}
+	return nil
+}
+
+func (s *story) exits(ts *testscript.TestScript, args []string) error {
+	want, err := strconv.Atoi(args[0])
+	if err != nil {
+		return err
+	}
+	got := 0
+	err = ts.Exec(args[1], args[2:]...)
+	var exit *exec.ExitError
+	switch {
+	case errors.As(err, &exit):
+		got = exit.ExitCode()
+	case err != nil:
+		return err
+	}
+	if got != want {
+		return fmt.Errorf("exit status %d, want %d; log:\n%s", got, want, s.log())
+	}
+	return nil
+}
+
+func (s *story) signal(_ *testscript.TestScript, args []string) error {
+	signals := map[string]syscall.Signal{"HUP": syscall.SIGHUP, "TERM": syscall.SIGTERM, "KILL": syscall.SIGKILL, "USR2": syscall.SIGUSR2}
+	if n := len(s.pids()); n != 1 {
+		return fmt.Errorf("%d processes, want one", n)
+	}
+	return syscall.Kill(s.pids()[0], signals[args[0]])
+}
+
+func (s *story) alone(*testscript.TestScript, []string) error {
+	if !until(func() bool { return len(s.pids()) == 1 }) {
+		return fmt.Errorf("%d processes are left; log:\n%s", len(s.pids()), s.log())
+	}
+	return nil
+}
+
+func (s *story) stop(*testscript.TestScript, []string) error {
+	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		return err
+	}
+	return s.allGone()
+}
+
+func (s *story) killAll(*testscript.TestScript, []string) error {
+	for _, pid := range s.pids() {
+		syscall.Kill(pid, syscall.SIGKILL)
+	}
+	return s.allGone()
+}
+
+func (s *story) killFirst(*testscript.TestScript, []string) error {
+	return s.cmd.Process.Signal(syscall.SIGKILL)
+}
+
+func (s *story) allGone() error {
+	if !until(func() bool { return len(s.pids()) == 0 }) {
+		return fmt.Errorf("%d processes are left; log:\n%s", len(s.pids()), s.log())
+	}
+	return nil
+}
+
+// serveFeed runs in a directory of its own, so that it does not count as a process of the story's server.
+func (s *story) serveFeed(ts *testscript.TestScript, args []string) error {
+	addr, err := freeAddress()
+	if err != nil {
+		return err
+	}
+	dir := filepath.Join(s.dir, "feed-server")
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return err
+	}
+	if err := copyFile(filepath.Join(s.bin, "1.0.0"), filepath.Join(dir, "app"), nil); err != nil {
+		return err
+	}
+	feed := exec.Command(filepath.Join(dir, "app"), "serve", "--listen", addr, "--dir", filepath.Join(s.dir, args[0]))
+	feed.Dir = dir
+	if err := feed.Start(); err != nil {
+		return err
+	}
+	ts.Defer(func() {
+		feed.Process.Kill()
+		feed.Wait()
+	})
+	ts.Setenv("feed", addr)
+	if !until(func() bool {
+		c, err := net.Dial("tcp", addr)
+		if err == nil {
+			c.Close()
+		}
+		return err == nil
+	}) {
+		return fmt.Errorf("no feed on %s", addr)
+	}
+	return nil
+}
+
+// artifact finds the file of a version in a feed by its content.
+func (s *story) artifact(dir, version string) (path, original string, err error) {
+	original = filepath.Join(s.bin, version)
+	d, _, err := release.DigestFile(original)
+	if err != nil {
+		return "", "", err
+	}
+	err = filepath.WalkDir(filepath.Join(s.dir, dir), func(p string, _ os.DirEntry, err error) error {
+		if strings.HasPrefix(filepath.Base(p), d.String()) {
+			path = p
+		}
+		return err
+	})
+	if err == nil && path == "" {
+		path = s.removed
+	}
+	s.removed = path
+	return path, original, err
+}
+
+func (s *story) spoil(_ *testscript.TestScript, args []string) error {
+	path, original, err := s.artifact(args[0], args[1])
+	if err != nil {
+		return err
+	}
+	return copyFile(original, path, func(b []byte) []byte { b[len(b)/2] ^= 1; return b })
+}
+
+func (s *story) unlink(_ *testscript.TestScript, args []string) error {
+	path, _, err := s.artifact(args[0], args[1])
+	if err != nil {
+		return err
+	}
+	return os.Remove(path)
+}
+
+func (s *story) restore(_ *testscript.TestScript, args []string) error {
+	path, original, err := s.artifact(args[0], args[1])
+	if err != nil {
+		return err
+	}
+	return copyFile(original, path, nil)
+}
+
+func until(cond func() bool) bool {
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		if cond() {
+			return true
+		}
+	}
+	return false
+}
+
+func freeAddress() (string, error) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	defer ln.Close()
+	return ln.Addr().String(), nil
+}
+
+func copyFile(from, to string, change func([]byte) []byte) error {
+	b, err := os.ReadFile(from)
+	if err != nil {
+		return err
+	}
+	if change != nil {
+		b = change(b)
+	}
+	os.Remove(to)
+	return os.WriteFile(to, b, 0o755)
+}
