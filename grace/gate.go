@@ -21,7 +21,7 @@ type gate struct {
 	ln      deadlineListener
 	owned   *unixOwner // of a Unix socket's file; nil for others
 	index   int        // its place in the predecessor's offer; -1 if bound here
-	offered int        // its place in our last offer to a successor
+	offered int        // its place in the offer to the successor under way; -1 if it came later
 
 	mu     sync.Mutex
 	open   chan struct{} // closed while accepting
@@ -37,7 +37,7 @@ type deadlineListener interface {
 }
 
 func newGate(p *Process, s Socket, ln deadlineListener) *gate {
-	g := &gate{p: p, socket: s, ln: ln, parked: true, open: make(chan struct{}), closed: make(chan struct{})}
+	g := &gate{p: p, socket: s, ln: ln, parked: true, offered: -1, open: make(chan struct{}), closed: make(chan struct{})}
 	ln.SetDeadline(past)
 	return g
 }
@@ -108,8 +108,7 @@ func (g *gate) isClosed() bool {
 	}
 }
 
-// Close ends the application's use of the listener: Accept returns net.ErrClosed. While this process may
-// yet hand the socket over, or come back, it is only parked.
+// Close ends the application's use of the listener: Accept returns net.ErrClosed, and no successor gets the socket.
 func (g *gate) Close() error {
 	g.end()
 	return nil

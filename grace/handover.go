@@ -249,6 +249,7 @@ func (p *Process) commitMessage() message {
 
 // replaced is the end of row 8a: the successor is the one, this process drains.
 func (p *Process) replaced(r *request, c *child) stateFunc {
+	p.accept(false, false) // what the successor has not claimed is not served any more
 	p.tellManager("MAINPID=" + strconv.Itoa(c.pid))
 	if err := p.manager.barrier(); err != nil {
 		p.log.Warn("service manager", "err", err)

@@ -110,7 +110,7 @@ func (p *Process) webChecks(c *child) []check {
 	defer p.mu.Unlock()
 	var list []check
 	for _, g := range p.gates {
-		if w := g.web.Load(); w != nil && !g.socket.Held && (c == nil || c.claimed[g.offered]) {
+		if w := g.web.Load(); w != nil && !g.socket.Held && !g.isClosed() && (c == nil || c.claimed[g.offered]) {
 			list = append(list, func(ctx context.Context) error { return w.ask(ctx, g.Addr()) })
 		}
 	}

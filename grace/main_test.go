@@ -37,6 +37,7 @@ var programs = map[string]func(){
 	"two":      twoServersProgram,
 	"full":     fullProgram,
 	"echo":     echoProgram,
+	"quiet":    quietProgram,
 }
 
 func TestMain(m *testing.M) {
@@ -92,6 +93,11 @@ func fullProgram() {
 		os.Exit(3)
 	case "mute":
 		time.Sleep(time.Hour)
+	case "late": // not before the test says so
+		os.WriteFile("late", []byte(strconv.Itoa(os.Getpid())), 0o600)
+		for _, err := os.Stat("go"); err != nil; _, err = os.Stat("go") {
+			time.Sleep(2 * time.Millisecond) // between two looks
+		}
 	}
 	var sick atomic.Bool
 	p, err := grace.New(grace.Options{
@@ -137,6 +143,10 @@ func fullProgram() {
 			if s := r.FormValue("commit"); s != "" {
 				return errors.New(s)
 			}
+			if s := r.FormValue("slow"); s != "" {
+				os.WriteFile("committing", []byte("now"), 0o600)
+				time.Sleep(parseDuration(s))
+			}
 			return os.WriteFile("committed", nil, 0o600)
 		})
 		var he *grace.HandoverError
@@ -157,6 +167,15 @@ func fullProgram() {
 	if err != nil {
 		log.Fatal(err)
 	}
+	mux.HandleFunc("/open", func(w http.ResponseWriter, r *http.Request) { // a listener that no successor asks for
+		extra, err := p.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			log.Fatal(err)
+		}
+		mux.HandleFunc("/close", func(http.ResponseWriter, *http.Request) { extra.Close() })
+		go p.Serve(&http.Server{Handler: mux}, extra)
+		fmt.Fprint(w, extra.Addr())
+	})
 	held, err := p.Open(grace.Socket{Name: "admin", Network: "unix", Address: "admin.sock", Held: true})
 	if err != nil {
 		log.Fatal(err)
@@ -227,6 +246,16 @@ func echoProgram() {
 	p.Wait(context.Background())
 }
 
+// quietProgram says nothing; its successors fail with a word on standard error.
+func quietProgram() {
+	if role.Current() == role.Successor {
+		fmt.Fprintln(os.Stderr, "cannot read the configuration")
+		os.WriteFile("failed", []byte("yes"), 0o600)
+		os.Exit(3)
+	}
+	echoProgram()
+}
+
 func openFiles() int {
 	entries, _ := os.ReadDir("/proc/self/fd")
 	return len(entries)
@@ -275,6 +304,15 @@ func startIn(t *testing.T, dir, program string, env ...string) *server {
 	}
 	s.cmd = exec.Command(exe)
 	s.cmd.Dir, s.cmd.Stdout, s.cmd.Stderr = s.dir, logFile, logFile
+	if program == "quiet" { // what it says on standard error, nobody reads
+		r, w, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Close()
+		defer w.Close()
+		s.cmd.Stderr = w
+	}
 	s.cmd.Env = append(os.Environ(), append([]string{"GRACE_TEST_PROGRAM=" + program, "GORACE=halt_on_error=1"}, env...)...)
 	if err := s.cmd.Start(); err != nil {
 		t.Fatal(err)

@@ -104,6 +104,7 @@ func (p *Process) offer(probation time.Duration) (message, []uintptr, error) {
 	defer p.mu.Unlock()
 	var fds []uintptr
 	for _, g := range p.gates {
+		g.offered = -1
 		if g.isClosed() {
 			continue
 		}
