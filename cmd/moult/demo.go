@@ -35,6 +35,9 @@ const (
 // demoTimeout bounds each step of the story.
 const demoTimeout = 30 * time.Second
 
+// errDemoStopped is Ctrl-C.
+var errDemoStopped = errors.New("demo: interrupted")
+
 func newDemo() *cobra.Command {
 	var keep bool
 	cmd := &cobra.Command{
@@ -52,6 +55,9 @@ The exit status is 0 only if no request failed, except on connections that the c
 				d.out = cmd.ErrOrStderr()
 			}
 			summary, err := d.run(cmd.Context(), keep)
+			if cmd.Context().Err() != nil {
+				return errDemoStopped
+			}
 			if err != nil {
 				return err
 			}
@@ -93,6 +99,9 @@ func (d *demo) run(ctx context.Context, keep bool) (s *demoSummary, err error) {
 		return nil, fmt.Errorf("demo: %w", err)
 	}
 	defer func() {
+		if err != nil && ctx.Err() == nil && d.app != nil {
+			d.say("this went wrong; the end of the server's log:\n%s", d.app.lastLines())
+		}
 		d.feed.stop()
 		d.app.stop()
 		if keep {

@@ -120,7 +120,7 @@ func (l *line) awaitAll(ctx context.Context, msgs ...string) (map[string]logLine
 	for len(found) < len(msgs) {
 		e, err := l.next(ctx)
 		if err != nil {
-			return found, fmt.Errorf("%w (waiting for %q)\n%s", err, msgs, l.lastLines())
+			return found, fmt.Errorf("%w (waiting for %q)", err, msgs)
 		}
 		if slices.Contains(msgs, e.msg) {
 			found[e.msg] = e

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"io"
 	"net/http"
 	"os"
 	"strings"
@@ -75,9 +76,9 @@ func TestSummaryFails(t *testing.T) {
 // TestDemoOutsideOfATree says how to get one.
 func TestDemoOutsideOfATree(t *testing.T) {
 	t.Chdir(t.TempDir())
-	_, err := findTree()
-	if err == nil || !strings.Contains(err.Error(), "git clone") {
-		t.Errorf("%v", err)
+	var stderr strings.Builder
+	if code := run(t.Context(), []string{"demo"}, io.Discard, &stderr); code != 1 || !strings.Contains(stderr.String(), "hint: git clone") {
+		t.Errorf("exit code %d, %s", code, stderr.String())
 	}
 	os.WriteFile("go.mod", []byte("module example.com/other\n"), 0o600)
 	if _, err := findTree(); err == nil {

@@ -11,12 +11,15 @@ import (
 	"runtime"
 )
 
+// errNoTree says that there is nothing to build from.
+var errNoTree = errors.New("not in the source tree of moult, whose cmd/app is built here")
+
 const modulePath = "github.com/moult-go/moult"
 
 // findTree looks for our source tree in the working directory and above it.
 func findTree() (string, error) {
 	if runtime.GOOS == "windows" {
-		return "", fmt.Errorf("demo: a server cannot hand its sockets over on windows: %w\nhint: run it on Linux", errors.ErrUnsupported)
+		return "", fmt.Errorf("demo: a server cannot hand its sockets over on windows, run it on Linux: %w", errors.ErrUnsupported)
 	}
 	dir, err := os.Getwd()
 	if err != nil {
@@ -29,8 +32,7 @@ func findTree() (string, error) {
 		}
 		up := filepath.Dir(dir)
 		if up == dir {
-			return "", fmt.Errorf("demo: not in the source tree of moult, whose cmd/app it builds\n"+
-				"hint: git clone https://%s && cd moult && go run ./cmd/moult demo", modulePath)
+			return "", fmt.Errorf("demo: %w", errNoTree)
 		}
 		dir = up
 	}

@@ -38,6 +38,8 @@ var failures = []struct {
 	code int
 	hint string
 }{
+	{errNoTree, exitFailed, "git clone https://" + modulePath + " && cd moult && go run ./cmd/moult demo"},
+	{errDemoStopped, exitFailed, "nothing is left behind; run it again"},
 	{context.Canceled, exitFailed, "it was interrupted; a feed shows what it showed before, run the command again"},
 	{syscall.ENOSPC, exitRetry, "make room and run the command again"},
 	{tuf.ErrPlaintextKeys, exitUsage, "give --passphrase-file or --passphrase-env to encrypt them, or --root-keys for another directory; only for a trial: --plaintext-keys"},
