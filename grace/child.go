@@ -46,6 +46,24 @@ func (c *child) reap() {
 	close(c.gone)
 }
 
+// lastWord is how long a message may still be on its way from a process that is dying.
+const lastWord = 5 * time.Millisecond
+
+// saidStopping looks through the messages of a process that is dying, as its end may be noticed before the reason that it gave.
+func (c *child) saidStopping() bool {
+	patience := time.After(lastWord)
+	for {
+		select {
+		case m, ok := <-c.link.in:
+			if !ok || m.kind == msgStopping {
+				return ok
+			}
+		case <-patience:
+			return false
+		}
+	}
+}
+
 // kill does not wait: the memory of a large process takes seconds to go.
 func (c *child) kill() {
 	if err := c.proc.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {

@@ -11,7 +11,7 @@ import (
 // Connection: close, before it closes them.
 const lameDuck = 500 * time.Millisecond
 
-// lastStand bounds the wait for a successor that stops with us, after our own drain.
+// lastStand bounds the wait for a successor that stops with us, after the drain deadline or a second stop.
 const lastStand = 5 * time.Second
 
 // drainReplaced finishes what was accepted, while the successor serves. Nothing is closed that may yet carry a request, until
@@ -73,9 +73,6 @@ func (p *Process) stopped() stateFunc {
 	var last <-chan time.Time
 	closing := false
 	for p.conns.count() > 0 || gone != nil {
-		if p.conns.count() == 0 && last == nil {
-			last = time.After(lastStand)
-		}
 		select {
 		case <-p.conns.changed:
 			if closing {
@@ -86,10 +83,14 @@ func (p *Process) stopped() stateFunc {
 			p.conns.closeAll(quiet)
 		case <-gone:
 			gone = nil
-		case <-last:
-			p.log.Warn("stop without waiting for the successor", "pid", p.child.pid)
+		case <-last: // it hangs, and would hold the sockets of the next start
+			p.log.Warn("the successor does not stop: kill it", "pid", p.child.pid)
+			p.child.kill()
 			gone = nil
 		case <-deadline:
+			if gone != nil {
+				last = time.After(lastStand)
+			}
 			n := p.conns.closeAll(func(phase) bool { return true })
 			p.log.Warn("drain deadline: close what is left", "generation", p.generation, "connections", n)
 		case m := <-p.mail:
@@ -102,8 +103,9 @@ func (p *Process) stopped() stateFunc {
 		case <-p.stops:
 			if p.stopRequested() {
 				p.log.Warn("second stop: close everything", "generation", p.generation, "connections", p.conns.count())
-				if p.child != nil {
+				if gone != nil && last == nil {
 					p.child.link.send(newMessage(msgStop))
+					last = time.After(lastStand)
 				}
 				p.conns.closeAll(func(phase) bool { return true })
 			}

@@ -113,6 +113,9 @@ func (p *Process) standby(r *request, c *child, probation time.Duration) stateFu
 				return p.stopBoth(r, c)
 			}
 		case <-dying:
+			if c.saidStopping() {
+				return p.stopBoth(r, c)
+			}
 			return p.undo(r, c, CauseCrashed, nil)
 		case err := <-rounds:
 			if cause, why := patient.judge(err); cause != "" {
@@ -201,6 +204,11 @@ func (p *Process) committing(r *request, c *child) stateFunc {
 		select {
 		case err := <-result:
 			switch {
+			case c.finished && err != nil:
+				p.log.Error("commit", "generation", c.generation, "pid", c.pid, "err", err)
+				return p.stopBoth(r, c)
+			case c.finished:
+				return p.stopCommitted(r, c)
 			case err != nil && dead:
 				return p.undo(r, c, CauseCrashed, nil)
 			case err != nil:
@@ -219,15 +227,23 @@ func (p *Process) committing(r *request, c *child) stateFunc {
 				mail = nil // the commit is under way: its result decides
 			case m.kind == msgAck:
 				return p.replaced(r, c)
+			case m.kind == msgStopping && late != nil: // COMMIT came too late for it
+				return p.stopCommitted(r, c)
 			case m.kind == msgStopping:
 				c.finished = true
 			}
 		case <-dying:
-			if late != nil {
+			c.finished = c.finished || c.saidStopping()
+			switch {
+			case late != nil && c.finished:
+				return p.stopCommitted(r, c)
+			case late != nil:
 				return p.lost(r, c)
 			}
 			dying, dead = nil, true
-			p.accept(false, true)
+			if !c.finished {
+				p.accept(false, true)
+			}
 		case <-late:
 			return p.lost(r, c)
 		case <-p.hangups:
@@ -267,6 +283,15 @@ func (p *Process) replaced(r *request, c *child) stateFunc {
 	default:
 		return p.drainReplaced
 	}
+}
+
+// stopCommitted ends this process after a commit during which the successor was told to stop: with it goes the service.
+func (p *Process) stopCommitted(r *request, c *child) stateFunc {
+	p.note(StepCommitted, c, nil)
+	c.finished = true
+	p.child = c
+	r.done <- nil
+	return p.stopped
 }
 
 // lost is a successor that died, or fell silent, between a commit that cannot be taken back and its

@@ -1,0 +1,76 @@
+//go:build unix
+
+package grace_test
+
+import (
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// TestStopDuringCommit: a successor that is told to stop while the commit runs takes its predecessor along; nobody serves again.
+func TestStopDuringCommit(t *testing.T) {
+	t.Parallel()
+	s := start(t, "full", "GRACE_TEST_PROBATION=300ms")
+	s.waitUp()
+	verdict := make(chan string, 1)
+	go func() {
+		v, err := get(s.addr, "/upgrade?slow=1500ms")
+		verdict <- v + errText(err)
+	}()
+	s.file("committing")
+	s.signal(pidOf(t, s.addr), syscall.SIGTERM)
+	if v := <-verdict; v != "ok" {
+		t.Errorf("verdict %q: the commit had succeeded", v)
+	}
+	s.waitEnd(4 * time.Second)
+	eventually(t, "both gone", func() bool { return len(s.pids()) == 0 })
+	if strings.Contains(s.log(), "serving again") {
+		t.Error("the predecessor served again")
+	}
+}
+
+// TestStopWaitsForTheSuccessor: after a stop in standby the predecessor, which a supervisor knows, exits last, however
+// long the successor's requests take before the drain deadline.
+func TestStopWaitsForTheSuccessor(t *testing.T) {
+	t.Parallel()
+	s := start(t, "full", "GRACE_TEST_PROBATION=20s", "GRACE_TEST_DRAIN=15s")
+	s.waitUp()
+	old := s.cmd.Process.Pid
+	s.signal(old, syscall.SIGHUP)
+	s.waitLog("standing by")
+	answer := make(chan error, 1)
+	go func() {
+		_, err := get(s.addr, "/hello?sleep=7")
+		answer <- err
+	}()
+	eventually(t, "the slow request in flight", func() bool { return established(t, s.addr) >= 1 })
+	s.signal(old, syscall.SIGTERM)
+	select {
+	case <-s.done:
+		t.Error("the predecessor exited first")
+	case err := <-answer:
+		if err != nil {
+			t.Errorf("the request in flight: %v", err)
+		}
+	}
+	s.waitEnd(5 * time.Second)
+}
+
+// TestStopWithHungSuccessor: a second stop does not wait, and leaves nobody behind who holds the sockets.
+func TestStopWithHungSuccessor(t *testing.T) {
+	t.Parallel()
+	s := start(t, "full", "GRACE_TEST_PROBATION=20s", "GRACE_TEST_DRAIN=60s")
+	s.waitUp()
+	old := s.cmd.Process.Pid
+	s.signal(old, syscall.SIGHUP)
+	s.waitLog("standing by")
+	s.signal(pidOf(t, s.addr), syscall.SIGSTOP)
+	s.signal(old, syscall.SIGTERM)
+	s.waitLog("msg=draining")
+	time.Sleep(1100 * time.Millisecond) // what makes it a second stop
+	s.signal(old, syscall.SIGTERM)
+	s.waitEnd(10 * time.Second)
+	eventually(t, "both gone", func() bool { return len(s.pids()) == 0 })
+}
