@@ -93,6 +93,14 @@ func (u *Updater) unchanged(t *trial) error {
 	if id != t.id || !digestIs(t.path, t.build.Digest) {
 		return fail(Verification, "digest-mismatch", "commit version %s: %s is not the file that was proven", t.build.Version, t.path)
 	}
+	if p := t.rec.Process; p != nil {
+		// Where the image cannot be read, or the process has ended, whoever watches it decides.
+		if fi, err := u.image(p.PID); err == nil {
+			if runs := identify(fi); runs.dev != id.dev || runs.ino != id.ino {
+				return fail(Verification, "wrong-image", "commit version %s: process %d executes another file than %s", t.build.Version, p.PID, t.path)
+			}
+		}
+	}
 	return u.stillInstalled()
 }
 

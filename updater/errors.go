@@ -38,7 +38,7 @@ var ErrBusy = errors.New("another upgrade is under way")
 //	policy        "version-unparsable", "wrong-platform", "older", "same-version", "quarantined",
 //	              "backing-off", "nothing-kept"
 //	verification  "unsigned", "bad-signature", "bad-comment", "wrong-app", "digest-mismatch", "truncated",
-//	              "too-long", "not-executable", "wrong-format", "wrong-module", "wrong-version", "damaged"
+//	              "too-long", "not-executable", "wrong-format", "wrong-module", "wrong-version", "wrong-image", "damaged"
 //	              (a kept version); from a feed also "expired", "rollback", "bad-metadata"
 //	permission    "state-dir", "other-file-system", "setuid", "owner", "xattr"
 //	busy          "busy"

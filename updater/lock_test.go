@@ -83,7 +83,10 @@ func TestAdopt(t *testing.T) {
 	for _, replaceFirst := range []bool{false, true} {
 		b := abandoned(t, os.Getpid(), replaceFirst)
 		b.open(func(o *Options) { o.Version = "9.9.2-good" })
-		b.Updater.running = b.source.offers[0].Digest // as if this were the successor's own image
+		// As if this process were the successor.
+		b.Updater.running = b.source.offers[0].Digest
+		staged := b.versionFile(build{"9.9.2-good", b.source.offers[0].Digest})
+		b.image = func(int) (os.FileInfo, error) { return os.Stat(staged) }
 		commit, err := b.Adopt(t.Context())
 		if err != nil || commit == nil {
 			t.Fatalf("adopt: %v, %v", commit == nil, err)

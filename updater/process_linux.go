@@ -29,3 +29,8 @@ func bootID() string {
 }
 
 func exists(pid int) bool { return pid > 0 && syscall.Kill(pid, 0) != syscall.ESRCH }
+
+// image stands for the file that a process executes, whatever became of its name.
+func image(pid int) (os.FileInfo, error) {
+	return os.Stat("/proc/" + strconv.Itoa(pid) + "/exe")
+}

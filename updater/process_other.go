@@ -3,6 +3,7 @@
 package updater
 
 import (
+	"errors"
 	"os"
 	"syscall"
 )
@@ -19,3 +20,6 @@ func exists(pid int) bool {
 	defer p.Release()
 	return p.Signal(syscall.Signal(0)) == nil
 }
+
+// image cannot be asked for here.
+func image(int) (os.FileInfo, error) { return nil, errors.ErrUnsupported }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"runtime/debug"
 	"sync"
@@ -107,6 +108,7 @@ type Updater struct {
 	flock   *flock.Flock
 	now     func() time.Time
 	step    func(point string) // tests end the process here
+	image   func(pid int) (os.FileInfo, error)
 
 	mu        sync.Mutex
 	held      bool   // the update lock is ours, and state is what the disk says
@@ -133,7 +135,7 @@ type build struct {
 // and does not update.
 func New(o Options) (*Updater, error) {
 	role.Act(role.Report{Name: o.Name, Version: o.Version})
-	u := &Updater{log: o.Logger, now: time.Now, step: func(string) {}, inherited: role.Current() == role.Successor}
+	u := &Updater{log: o.Logger, now: time.Now, step: func(string) {}, image: image, inherited: role.Current() == role.Successor}
 	if u.log == nil {
 		u.log = slog.New(slog.DiscardHandler)
 	}

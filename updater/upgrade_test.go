@@ -9,6 +9,27 @@ import (
 	"time"
 )
 
+// TestCommitWantsTheImageThatServed: what proved itself is what is committed, and nothing else.
+func TestCommitWantsTheImageThatServed(t *testing.T) {
+	b := newBench(t, nil)
+	b.open(func(o *Options) {
+		o.Handover = handoverFunc(func(_ context.Context, _ string, commit func() error) error {
+			b.Spawned(os.Getpid()) // executes the test binary
+			return commit()
+		})
+	})
+	if _, err := b.image(os.Getpid()); err != nil {
+		t.Skip("the image of a process cannot be asked for here: ", err)
+	}
+	b.lock()
+	b.source.offer("9.9.2-good", candidate(t, "9.9.2-good"))
+	_, err := b.Upgrade(t.Context(), Request{})
+	wantError(t, err, Failed, "wrong-image")
+	if b.installed() != oldBytes {
+		t.Error("installed all the same")
+	}
+}
+
 func TestUpgradeHandsOverFirst(t *testing.T) {
 	var path string
 	b := newBench(t, nil)
@@ -19,6 +40,7 @@ func TestUpgradeHandsOverFirst(t *testing.T) {
 				t.Error("the install path changed before the commit")
 			}
 			b.Spawned(os.Getpid())
+			b.image = func(int) (os.FileInfo, error) { return os.Stat(p) } // that process executes p
 			b.Standby()
 			if s := b.status(); s.Phase != "probation" || s.Attempt == nil || s.Attempt.Proof != "report" {
 				t.Errorf("on probation: status %+v", s)
