@@ -64,11 +64,11 @@ func (c *child) saidStopping() bool {
 	}
 }
 
-// kill does not wait: the memory of a large process takes seconds to go.
+// kill does not wait: the memory of a large process takes seconds to go. The message is for a program that runs below
+// the process, which the signal does not reach: it must not take the end of the link for our death.
 func (c *child) kill() {
-	if err := c.proc.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		return
-	}
+	c.proc.Kill()
+	c.link.send(newMessage(msgStop))
 }
 
 // watch returns a channel that is closed as soon as the process has begun to die, which with much memory is
@@ -96,6 +96,12 @@ func (c *child) watch(ctx context.Context, period time.Duration) <-chan struct{}
 		}
 	}()
 	return dying
+}
+
+// wrapped reports whether a HELLO came from a process below ours, which could neither be watched nor killed.
+func (c *child) wrapped(hello message) bool {
+	pid := hello.get("pid")
+	return pid != "" && pid != strconv.Itoa(c.pid)
 }
 
 // readClaims takes the places of the sockets that a READY names.
@@ -138,6 +144,7 @@ func (c *child) bury(cause Cause, why error) *HandoverError {
 		}
 	}
 	e.LastWords = c.words.String()
+	c.words.abandon()
 	c.link.close()
 	return e
 }

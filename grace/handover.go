@@ -50,6 +50,8 @@ func (p *Process) awaitReady(r *request, c *child, probation time.Duration) stat
 			switch {
 			case !ok:
 				return p.undo(r, c, CauseExited, nil)
+			case m.kind == msgHello && c.wrapped(m):
+				return p.undo(r, c, CauseExited, fmt.Errorf("it runs as pid %s below pid %d: a wrapper must exec it", m.get("pid"), c.pid))
 			case m.kind == msgHello:
 				c.words.greeted()
 			case m.kind == msgExtend:

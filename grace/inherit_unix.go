@@ -37,11 +37,9 @@ func (p *Process) inherit() error {
 	if err := p.takeStderr(); err != nil {
 		return err
 	}
-	err = p.up.send(newMessage(msgHello,
+	// If the predecessor has died meanwhile, the end of the link says so: we have the sockets, and go on.
+	p.up.send(newMessage(msgHello,
 		"protocol", strconv.Itoa(protocolVersion), "pid", strconv.Itoa(os.Getpid()), "version", p.o.Version))
-	if err != nil {
-		return fmt.Errorf("grace: greet the predecessor: %w", err)
-	}
 	p.mail = p.up.in
 	go p.up.read()
 	return nil

@@ -4,6 +4,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"syscall"
 )
 
 // lastWordsKept is how much of a successor's last output is kept, in bytes.
@@ -45,7 +46,8 @@ func (l *lastWords) read() {
 		quiet := l.quiet
 		l.mu.Unlock()
 		if !quiet {
-			os.Stderr.Write(buf[:n])
+			// Past package os, which would let a pipe without a reader end this process.
+			syscall.Write(syscall.Stderr, buf[:n])
 		}
 		if err != nil {
 			return
@@ -60,7 +62,7 @@ func (l *lastWords) greeted() {
 	l.mu.Unlock()
 }
 
-// abandon ends the reader of a child that never was.
+// abandon ends the reader of a child that never was, or is gone while a process that it has left holds the pipe.
 func (l *lastWords) abandon() { l.r.Close() }
 
 func (l *lastWords) String() string {

@@ -52,7 +52,7 @@ func (p *Process) spawn(path string, probation time.Duration) (*child, error) {
 		words.abandon()
 		return nil, err
 	}
-	pid, err := forkExec(path, &syscall.ProcAttr{Dir: p.dir, Env: append(successorEnv(), mark), Files: files})
+	pid, err := forkExec(path, &syscall.ProcAttr{Dir: p.startDir(), Env: append(successorEnv(), mark), Files: files})
 	if err != nil {
 		ours.Close()
 		words.abandon()
@@ -63,6 +63,15 @@ func (p *Process) spawn(path string, probation time.Duration) (*child, error) {
 		p.log.Warn("offer the sockets", "pid", pid, "err", err)
 	}
 	return c, nil
+}
+
+// startDir is where a successor starts: where the line of processes did, or where we are if that is gone.
+func (p *Process) startDir() string {
+	if fi, err := os.Stat(p.dir); p.dir != "" && (err != nil || !fi.IsDir()) {
+		p.log.Warn("the working directory is gone: start the successor in ours", "dir", p.dir)
+		return ""
+	}
+	return p.dir
 }
 
 // forkExec retries while the file is still open for writing somewhere: a descriptor that a concurrent fork
