@@ -27,7 +27,7 @@ func ListenAndServe(addr string, handler http.Handler) error {
 	if err != nil {
 		return err
 	}
-	d.claimed <- struct{}{}
+	d.tell()
 	return d.Serve(&http.Server{Addr: addr, Handler: handler}, ln)
 }
 
@@ -46,6 +46,14 @@ var dropIn = sync.OnceValues(func() (*shared, error) {
 	go d.declare()
 	return d, nil
 })
+
+// tell lets declare know of one server more.
+func (d *shared) tell() {
+	select {
+	case d.claimed <- struct{}{}:
+	case <-d.exited: // stopped meanwhile: nobody counts any more
+	}
+}
 
 // declare says READY when every inherited socket is claimed, or none was for a while; in generation 1 at the
 // first server. It goes on taking tokens until the process ends.
