@@ -35,6 +35,11 @@ func (m manager) send(text string, rights []byte) error {
 	}
 	defer unix.Close(fd)
 	unix.CloseOnExec(fd)
+	// A manager whose queue is full must not hold up the goroutine that owns the state.
+	limit := unix.NsecToTimeval(barrierTimeout.Nanoseconds())
+	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &limit); err != nil {
+		return fmt.Errorf("notify the service manager: %w", err)
+	}
 	if err := unix.Sendmsg(fd, []byte(text), rights, &unix.SockaddrUnix{Name: m.socket}, 0); err != nil {
 		return fmt.Errorf("notify the service manager: %w", err)
 	}

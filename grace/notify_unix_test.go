@@ -88,3 +88,28 @@ func TestBarrierTimesOut(t *testing.T) {
 		t.Errorf("took %s", d)
 	}
 }
+
+// TestManagerThatNeverReads: once its queue is full, a notification costs barrierTimeout, not for ever.
+func TestManagerThatNeverReads(t *testing.T) {
+	t.Parallel()
+	socket := filepath.Join(t.TempDir(), "notify")
+	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: socket, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	full := make(chan error, 1)
+	go func() { // ends when the queue is full
+		for {
+			if err := (manager{socket}).tell("READY=1"); err != nil {
+				full <- err
+				return
+			}
+		}
+	}()
+	select {
+	case <-full:
+	case <-time.After(5 * barrierTimeout):
+		t.Error("still sending")
+	}
+}
