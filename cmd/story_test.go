@@ -32,6 +32,7 @@ var builds = []struct{ name, pkg, version, tags string }{
 	{"1.0.0", "app", "1.0.0", ""},
 	{"2.0.0", "app", "2.0.0", ""},
 	{"3.0.0", "app", "3.0.0", ""},
+	{"dev", "app", "dev", ""},
 	{"2.0.0-exits", "app", "2.0.0", "exits"},
 	{"2.0.0-hangs", "app", "2.0.0", "hangs"},
 	{"2.0.0-mute", "app", "2.0.0", "mute"},
