@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"sync"
 )
 
 // Serve serves HTTP on a listener of this Process until the process has drained; then it returns nil. Before
@@ -26,7 +27,7 @@ func (p *Process) ServeTLS(srv *http.Server, ln net.Listener, certFile, keyFile 
 		if err := srv.ServeTLS(closedListener{}, certFile, keyFile); !errors.Is(err, net.ErrClosed) {
 			return err
 		}
-		p.takeOverHTTP2(srv)
+		p.prepare(srv).http2.Do(func() { p.takeOverHTTP2(srv) })
 		return srv.ServeTLS(g, certFile, keyFile)
 	})
 }
@@ -52,15 +53,19 @@ func (closedListener) Accept() (net.Conn, error) { return nil, net.ErrClosed }
 func (closedListener) Close() error              { return nil }
 func (closedListener) Addr() net.Addr            { return &net.TCPAddr{} }
 
-// prepare makes srv drain politely.
-func (p *Process) prepare(srv *http.Server) {
+// prepare makes srv drain politely, once: it may serve on several listeners.
+func (p *Process) prepare(srv *http.Server) *politeHandler {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	next := srv.Handler
+	if h, done := next.(*politeHandler); done {
+		return h
+	}
 	if next == nil {
 		next = http.DefaultServeMux
 	}
-	if _, done := next.(*politeHandler); !done {
-		srv.Handler = &politeHandler{p, next}
-	}
+	polite := &politeHandler{p: p, next: next}
+	srv.Handler = polite
 	inner := srv.ConnContext
 	srv.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
 		ctx = context.WithValue(ctx, trackedKey{}, trackedOf(c))
@@ -87,6 +92,7 @@ func (p *Process) prepare(srv *http.Server) {
 			hook(c, s)
 		}
 	}
+	return polite
 }
 
 // trackedKey finds the connection of a request.
@@ -100,8 +106,9 @@ func twoSteps(r *http.Request) bool {
 
 // politeHandler marks the last answer on each connection of a process on its way out.
 type politeHandler struct {
-	p    *Process
-	next http.Handler
+	p     *Process
+	next  http.Handler
+	http2 sync.Once // takes HTTP/2 over
 }
 
 func (h *politeHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -161,9 +168,12 @@ func (w *politeWriter) ReadFrom(r io.Reader) (int64, error) {
 	return io.Copy(w.ResponseWriter, r)
 }
 
-func (w *politeWriter) Flush() {
+func (w *politeWriter) Flush() { w.FlushError() }
+
+// FlushError is what http.ResponseController looks for: without it nobody would learn that the client is gone.
+func (w *politeWriter) FlushError() error {
 	w.mark()
-	http.NewResponseController(w.ResponseWriter).Flush()
+	return http.NewResponseController(w.ResponseWriter).Flush()
 }
 
 func (w *politeWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {

@@ -82,3 +82,27 @@ func TestPoliteUpgrade(t *testing.T) {
 		t.Errorf("after the upgrade: %q", b)
 	}
 }
+
+// TestPrepareOnce: a server on a second listener is left as it is, since connections of the first read it.
+func TestPrepareOnce(t *testing.T) {
+	p := &Process{conns: newConns()}
+	srv := &http.Server{}
+	first := p.prepare(srv)
+	srv.ConnState, srv.ConnContext = nil, nil
+	if second := p.prepare(srv); second != first || srv.ConnState != nil || srv.ConnContext != nil {
+		t.Error("wrapped again")
+	}
+}
+
+// brokenWriter is the answer to a client that is gone.
+type brokenWriter struct{ http.ResponseWriter }
+
+func (brokenWriter) Header() http.Header { return http.Header{} }
+func (brokenWriter) FlushError() error   { return io.ErrClosedPipe }
+
+func TestFlushTellsOfErrors(t *testing.T) {
+	w := &politeWriter{ResponseWriter: brokenWriter{}, p: &Process{}}
+	if err := http.NewResponseController(w).Flush(); err != io.ErrClosedPipe {
+		t.Errorf("got %v", err)
+	}
+}
