@@ -86,7 +86,7 @@ func killSite(t *testing.T, payload []byte) string {
 	return dir
 }
 
-// TestKillAtEveryStep proves the first promise of the package: whatever step a SIGKILL meets, the install path
+// TestKillAtEveryStep (G11) proves the first promise of the package: whatever step a SIGKILL meets, the install path
 // names a whole executable, and the next process finds or makes everything consistent.
 func TestKillAtEveryStep(t *testing.T) {
 	payload := candidate(t, "9.9.2-good")

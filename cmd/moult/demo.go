@@ -233,17 +233,10 @@ func (d *demo) goodUpdate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	done, err := d.app.await(ctx, "handed over")
-	if err != nil {
+	if err := d.committed(ctx, h); err != nil {
 		return err
 	}
-	h.ended, h.outcome = done.time, "committed"
-	d.audit.add(h)
-	d.say("probation is over: %s is now the executable on disk, and the old process drains", demoSecond)
-	if got, err := d.app.installed(ctx); err != nil || got != demoSecond {
-		return fmt.Errorf("demo: the executable on disk says %q, want %s (%w)", got, demoSecond, err)
-	}
-	return d.drained(ctx, h)
+	return d.onDisk(ctx, " now")
 }
 
 // badUpdate publishes version 3, which crashes on probation and is undone.
@@ -268,11 +261,7 @@ func (d *demo) badUpdate(ctx context.Context) error {
 		return fmt.Errorf("demo: want %s quarantined, the server says %v (%w)", demoThird, e.attrs, err)
 	}
 	d.say("the build is quarantined by its digest: the feed still offers it, and it is not tried again")
-	if got, err := d.app.installed(ctx); err != nil || got != demoSecond {
-		return fmt.Errorf("demo: the executable on disk says %q, want %s (%w)", got, demoSecond, err)
-	}
-	d.say("the executable on disk is %s, as it was all the time", demoSecond)
-	return nil
+	return d.onDisk(ctx, ", as it was all the time")
 }
 
 // hangup restarts the server by hand, as an operator would.
@@ -282,17 +271,11 @@ func (d *demo) hangup(ctx context.Context) error {
 	if err := sendHangup(pid); err != nil {
 		return fmt.Errorf("demo: %w", err)
 	}
-	h, err := d.handover(ctx, demoSecond, demoSecond, "told by HUP")
+	h, err := d.handover(ctx, demoSecond, demoSecond, "asked for by HUP")
 	if err != nil {
 		return err
 	}
-	done, err := d.app.await(ctx, "handed over")
-	if err != nil {
-		return err
-	}
-	h.ended, h.outcome = done.time, "committed"
-	d.audit.add(h)
-	return d.drained(ctx, h)
+	return d.committed(ctx, h)
 }
 
 // handover waits until a successor is ready, and tells of it.
@@ -309,13 +292,34 @@ func (d *demo) handover(ctx context.Context, from, to, why string) (*handover, e
 	return h, nil
 }
 
-func (d *demo) drained(ctx context.Context, h *handover) error {
+// committed waits until the predecessor has let go and has left.
+func (d *demo) committed(ctx context.Context, h *handover) error {
+	done, err := d.app.await(ctx, "handed over")
+	if err != nil {
+		return err
+	}
+	h.ended, h.outcome = done.time, "committed"
+	d.audit.add(h)
+	d.say("probation is over: the predecessor lets go and drains")
 	gone, err := d.app.await(ctx, "drained")
 	if err != nil {
 		return err
 	}
 	h.drained = gone.time
-	d.say("the predecessor has answered its last request and left, %.1f s after the commit", gone.time.Sub(h.ended).Seconds())
+	d.say("it has answered its last request and left, %.1f s after the commit", gone.time.Sub(h.ended).Seconds())
+	return nil
+}
+
+// onDisk asks the executable at the install path who it is.
+func (d *demo) onDisk(ctx context.Context, when string) error {
+	got, err := d.app.installed(ctx)
+	if err != nil {
+		return err
+	}
+	if got != demoSecond {
+		return fmt.Errorf("demo: the executable on disk says that it is %s, want %s", got, demoSecond)
+	}
+	d.say("the executable on disk is %s%s", got, when)
 	return nil
 }
 

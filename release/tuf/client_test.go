@@ -164,7 +164,7 @@ func resign[T metadata.Roles](t *testing.T, b []byte, k *key, change func(*T)) [
 
 var signatures = regexp.MustCompile(`"signatures":\[.*?\]`)
 
-// Every attack is tried on a client that knows nothing yet and on one that trusts version 1.0.0; 1.1.0 is out. None may be
+// TestAttacks (G18): every attack is tried on a client that knows nothing yet and on one that trusts version 1.0.0; 1.1.0 is out. None may be
 // believed, each has its own error, and when it is over both clients find 1.1.0.
 func TestAttacks(t *testing.T) {
 	stranger, err := createKey(filepath.Join(t.TempDir(), "k"), nil)
