@@ -120,7 +120,7 @@ func (p *Process) stopped() stateFunc {
 // takeLeave tells every connection that this process is on its way out: HTTP/1 with its next answer, HTTP/2 now.
 func (p *Process) takeLeave() {
 	if !p.polite.Swap(true) {
-		go p.farewellTo(p.conns.http2()) // ends after farewell
+		p.farewellTo(p.conns.http2())
 	}
 }
 

@@ -106,7 +106,7 @@ func TestUnixSocketsOutliveTheirMakers(t *testing.T) {
 	}
 }
 
-// TestBadSuccessors: whatever the new version does, this one serves on, says why, and takes the next good one.
+// TestBadSuccessors (G7, G10): whatever the new version does, this one serves on, says why, and takes the next good one.
 // A failure before readiness loses no request; a crash on probation only what had been accepted there.
 func TestBadSuccessors(t *testing.T) {
 	t.Parallel()

@@ -8,12 +8,13 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
 // HTTP/2 is told to go in two steps (RFC 9113, 6.8): a GOAWAY that names the largest stream there can be, so that the client opens
 // no more; then, when what was on its way has arrived, one that names the last stream we saw; then the
-// connection closes when its streams are done. net/http by itself sends one GOAWAY with the last stream that it has seen, and
+// connection ends when its streams are done. net/http by itself sends one GOAWAY with the last stream that it has seen, and
 // drops those that were on their way.
 //
 // net/http writes to a *tls.Conn, where nobody can get between its frames. But it also serves HTTP/2 without TLS, on any
@@ -47,7 +48,7 @@ func (p *Process) takeOverHTTP2(srv *http.Server) {
 			t.http2.Store(fc)
 			defer t.http2.Store(nil)
 			if p.polite.Load() {
-				go p.farewellTo([]*frameConn{fc}) // ends after farewell
+				p.farewellTo([]*frameConn{fc})
 			}
 		}
 		plain(srv, tls.Client(unencrypted{fc}, nil), h)
@@ -61,32 +62,32 @@ func (u unencrypted) UnencryptedNetConn() net.Conn { return u.frameConn }
 
 // farewellTo sends both steps. It does nothing more once this process serves again.
 func (p *Process) farewellTo(conns []*frameConn) {
-	if len(conns) == 0 {
-		return
-	}
 	for _, fc := range conns {
-		fc.goAway(false)
-	}
-	time.Sleep(farewell) // the round trip that RFC 9113 asks for
-	if !p.polite.Load() {
-		return
-	}
-	for _, fc := range conns {
-		fc.goAway(true)
+		go func() { // ends after farewell, or with a connection whose client does not read
+			fc.goAway(false)
+			time.Sleep(farewell) // the round trip that RFC 9113 asks for
+			if p.polite.Load() {
+				fc.goAway(true)
+			}
+		}()
 	}
 }
 
 // frameConn is an HTTP/2 connection that knows where its frames end. It embeds the tls.Conn, whose ConnectionState
-// and NetConn net/http and we look for.
+// and NetConn net/http and we look for. A client that does not read holds up who writes to it, and nobody else.
 type frameConn struct {
 	*tls.Conn
 
-	mu      sync.Mutex
+	in      frameScanner  // only Read uses it
+	highest atomic.Uint32 // stream that it has seen
+
+	writing sync.Mutex // held by who writes
 	out     frameScanner
-	in      frameScanner
-	begun   bool   // the server's SETTINGS are out: nothing may come before them
-	pending []byte // frames to send at the next boundary
-	last    bool   // both steps are taken: close when idle
+	begun   bool // the server's SETTINGS are out: nothing may come before them
+
+	mu      sync.Mutex // never held while writing
+	pending []byte     // frames to send at the next boundary
+	last    bool       // both steps are taken: end when idle
 	idle    bool
 }
 
@@ -105,44 +106,65 @@ func (c *frameConn) readPreface() error {
 
 func (c *frameConn) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
-	c.mu.Lock()
 	c.in.scan(b[:n])
-	c.mu.Unlock()
+	c.highest.Store(c.in.highest)
 	return n, err
 }
 
 func (c *frameConn) Write(b []byte) (int, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.writing.Lock()
 	n, err := c.Conn.Write(b)
 	c.out.scan(b[:n])
 	c.begun = c.begun || n > 0
-	if err == nil {
-		c.flush()
-	}
+	c.writing.Unlock()
+	c.flush()
 	return n, err
 }
 
-// flush sends what waits, if nothing is half sent. The caller holds mu.
+// flush sends what waits, if nothing is half sent. While somebody else writes, it is his to do when he is done.
 func (c *frameConn) flush() {
-	if len(c.pending) > 0 && c.begun && c.out.between() {
-		c.Conn.Write(c.pending) // an error shows at net/http's next write
-		c.pending = nil
+	for c.waiting() && c.writing.TryLock() {
+		now := c.begun && c.out.between()
+		if now {
+			c.Conn.Write(c.take()) // an error shows at net/http's next write
+		}
+		c.writing.Unlock()
+		if !now {
+			return
+		}
 	}
+}
+
+func (c *frameConn) waiting() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.pending) > 0
+}
+
+func (c *frameConn) take() []byte {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	frames := c.pending
+	c.pending = nil
+	return frames
 }
 
 // goAway sends the first or the last step.
 func (c *frameConn) goAway(last bool) {
-	c.mu.Lock()
 	stream := uint32(1<<31 - 1)
 	if last {
-		stream = c.in.highest
+		stream = c.highest.Load()
 	}
+	c.mu.Lock()
 	c.pending = append(c.pending, goAwayFrame(stream)...)
-	c.flush()
-	c.last = c.last || last
-	c.closeWhenIdle()
 	c.mu.Unlock()
+	c.flush()
+	if last {
+		c.mu.Lock()
+		c.last = true
+		c.closeWhenIdle()
+		c.mu.Unlock()
+	}
 }
 
 // enter is told whether any stream is open.
@@ -163,13 +185,24 @@ func (c *frameConn) closeWhenIdle() {
 		return
 	}
 	time.AfterFunc(flushTime, func() {
+		c.writing.Lock() // the last frame may be on its way
+		defer c.writing.Unlock()
 		c.mu.Lock()
 		done := c.idle && len(c.pending) == 0
 		c.mu.Unlock()
 		if done {
-			c.Conn.Close()
+			c.closeWrite()
 		}
 	})
+}
+
+// closeWrite ends our direction. The client closes when it has read to the end; a close from here would throw away what
+// is still on its way to a slow one, as soon as that one sends anything. One that never closes meets the drain deadline.
+func (c *frameConn) closeWrite() {
+	c.Conn.CloseWrite()
+	if half, ok := c.NetConn().(interface{ CloseWrite() error }); ok {
+		half.CloseWrite()
+	}
 }
 
 // Frame types and the flag that ends a header block (RFC 9113, 6).

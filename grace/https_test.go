@@ -19,6 +19,7 @@ import (
 	"log"
 	"log/slog"
 	"math/big"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -51,6 +52,11 @@ func httpsProgram() {
 			return
 		}
 		hello(w, r)
+	})
+	mux.HandleFunc("/big", func(w http.ResponseWriter, r *http.Request) {
+		for range 1 << 10 {
+			w.Write(make([]byte, 4<<10))
+		}
 	})
 	go func() {
 		if err := p.ServeTLS(&http.Server{Handler: mux}, ln, "cert.pem", "key.pem"); err != nil {
@@ -272,30 +278,94 @@ func readFrame(r io.Reader) (kind, flags byte, stream uint32, payload []byte, er
 func TestTwoStepGoAway(t *testing.T) {
 	t.Parallel()
 	s := startHTTPS(t)
-	raw, err := tls.Dial("tcp", s.addr, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}})
+	conn, br := dialHTTP2(t, s.addr)
+	s.signal(s.cmd.Process.Pid, syscall.SIGHUP)
+	last := goAways(br)
+	if len(last) != 2 || last[0] != 1<<31-1 || last[1] != 0 {
+		t.Errorf("GOAWAYs with last stream %v, want [2147483647 0]", last)
+	}
+	conn.Close()
+	s.waitEnd(10 * time.Second)
+}
+
+// dialHTTP2 opens a connection whose windows are as large as they can be.
+func dialHTTP2(t *testing.T, addr string) (*tls.Conn, *bufio.Reader) {
+	t.Helper()
+	d := net.Dialer{Control: func(_, _ string, c syscall.RawConn) error { // what a slow client has not read, the server still holds
+		return c.Control(func(fd uintptr) { syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, 16<<10) })
+	}}
+	raw, err := tls.DialWithDialer(&d, "tcp", addr, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer raw.Close()
-	raw.SetDeadline(time.Now().Add(15 * time.Second))
-	io.WriteString(raw, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00")
+	t.Cleanup(func() { raw.Close() })
+	raw.SetDeadline(time.Now().Add(20 * time.Second))
+	io.WriteString(raw, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+	writeFrame(raw, 4, 0, 0, []byte{0, 4, 0x7f, 0xff, 0xff, 0xff}) // SETTINGS: initial window
+	writeFrame(raw, 8, 0, 0, []byte{0x7f, 0xfe, 0, 0})             // WINDOW_UPDATE
 	br := bufio.NewReader(raw)
 	if kind, _, _, _, err := readFrame(br); err != nil || kind != 4 {
 		t.Fatalf("first frame: type %d, %v; want SETTINGS", kind, err)
 	}
-	s.signal(s.cmd.Process.Pid, syscall.SIGHUP)
-	var last []uint32
+	return raw, br
+}
+
+// goAways reads to the end and returns the last streams that GOAWAYs named.
+func goAways(br *bufio.Reader) (last []uint32) {
 	for {
 		kind, _, _, payload, err := readFrame(br)
 		if err != nil {
-			break
+			return last
 		}
 		if kind == 7 {
 			last = append(last, binary.BigEndian.Uint32(payload))
 		}
 	}
-	if len(last) != 2 || last[0] != 1<<31-1 || last[1] != 0 {
-		t.Errorf("GOAWAYs with last stream %v, want [2147483647 0]", last)
+}
+
+// getBig asks for /big on stream 1: GET, https, :path /big, :authority x.
+func getBig(w io.Writer) { writeFrame(w, 1, 5, 1, []byte("\x82\x87\x04\x04/big\x01\x01x")) }
+
+// TestGoAwayPastADeafClient: a client that does not read keeps nobody else from being told to go.
+func TestGoAwayPastADeafClient(t *testing.T) {
+	t.Parallel()
+	s := startHTTPS(t)
+	deaf, _ := dialHTTP2(t, s.addr)
+	getBig(deaf)
+	var readers []*bufio.Reader
+	for range 8 {
+		_, br := dialHTTP2(t, s.addr)
+		readers = append(readers, br)
 	}
+	s.signal(s.cmd.Process.Pid, syscall.SIGHUP)
+	for _, br := range readers {
+		if last := goAways(br); len(last) != 2 {
+			t.Errorf("GOAWAYs with last stream %v, want two", last)
+		}
+	}
+	s.waitEnd(10 * time.Second)
+}
+
+// TestSlowClientGetsItsLastAnswer: on HTTP/2 the end of the last stream is not the end of what is on its way.
+func TestSlowClientGetsItsLastAnswer(t *testing.T) {
+	t.Parallel()
+	s := startHTTPS(t)
+	conn, br := dialHTTP2(t, s.addr)
+	getBig(conn)
+	s.signal(s.cmd.Process.Pid, syscall.SIGHUP)
+	s.waitLog("standing by")
+	for got, ended := 0, false; !ended; {
+		kind, flags, _, payload, err := readFrame(br)
+		if err != nil {
+			t.Fatalf("after %d bytes of %d: %v", got, 4<<20, err)
+		}
+		if kind == 0 {
+			got += len(payload)
+			ended = flags&1 != 0
+			writeFrame(conn, 8, 0, 0, []byte{0, 0, 0x10, 0}) // WINDOW_UPDATE
+			time.Sleep(2 * time.Millisecond)                 // slow
+		}
+	}
+	conn.Close()
 	s.waitEnd(10 * time.Second)
 }
