@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -129,6 +130,9 @@ func (w *webService) ask(ctx context.Context, addr net.Addr) error {
 	network, address := reachable(addr)
 	var d net.Dialer
 	conn, err := d.DialContext(ctx, network, address)
+	if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {
+		return nil // we are short of descriptors: that says nothing about the successor, whose own vote remains
+	}
 	if err != nil {
 		return fmt.Errorf("request through %s: %w", address, err)
 	}
