@@ -128,6 +128,11 @@ func fullProgram() {
 		w.Header().Set("X-Generation", strconv.Itoa(p.Generation()))
 		hello(w, r)
 	})
+	mux.HandleFunc("/tight", func(http.ResponseWriter, *http.Request) { // no descriptor more for this process
+		if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: 3, Max: 3}); err != nil {
+			log.Fatal(err)
+		}
+	})
 	mux.HandleFunc("/state", func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, p.State()) })
 	mux.HandleFunc("/fds", func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, openFiles()) })
 	mux.HandleFunc("/weight", func(w http.ResponseWriter, r *http.Request) {

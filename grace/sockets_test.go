@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -77,4 +79,19 @@ func TestListenerOpenedDuringHandover(t *testing.T) {
 		t.Errorf("verdict %q", v)
 	}
 	s.waitEnd(15 * time.Second)
+}
+
+// TestShortOfDescriptors: that this process cannot ask is no verdict on the successor.
+func TestShortOfDescriptors(t *testing.T) {
+	t.Parallel()
+	s := start(t, "full", "GRACE_TEST_PROBATION=1500ms", "GRACE_TEST_DRAIN=1s")
+	s.waitUp()
+	ours := dialKeepAlive(t, s.addr)
+	s.signal(s.cmd.Process.Pid, syscall.SIGHUP)
+	s.waitLog("standing by")
+	ours.get(t, "/tight")
+	s.waitEnd(15 * time.Second)
+	if !strings.Contains(s.log(), "handed over") {
+		t.Error("not handed over")
+	}
 }
