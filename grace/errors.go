@@ -23,6 +23,9 @@ func (e *BusyError) Busy() bool { return true }
 // Is makes errors.Is(err, ErrBusy) true.
 func (e *BusyError) Is(target error) bool { return target == ErrBusy }
 
+// errIncompatible ends a successor that speaks none of its predecessor's protocol versions.
+var errIncompatible = errors.New("no protocol version in common")
+
 // Cause says why a handover was undone.
 type Cause string
 

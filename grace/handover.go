@@ -43,10 +43,10 @@ func (p *Process) awaitReady(r *request, c *child, probation time.Duration) stat
 	dying := c.watch(ctx, watchPeriod)
 	patience := time.NewTimer(p.o.StartTimeout)
 	defer patience.Stop()
-	mail := c.link.in
+	var over <-chan time.Time // set when it dies: its reason may be on its way
 	for {
 		select {
-		case m, ok := <-mail:
+		case m, ok := <-c.link.in:
 			switch {
 			case !ok:
 				return p.undo(r, c, CauseExited, nil)
@@ -57,7 +57,11 @@ func (p *Process) awaitReady(r *request, c *child, probation time.Duration) stat
 			case m.kind == msgExtend:
 				patience.Reset(p.o.StartTimeout)
 			case m.kind == msgFail:
-				return p.undo(r, c, CauseExited, fmt.Errorf("it gave up: %s", m.get("reason")))
+				cause := CauseExited
+				if m.get("cause") == string(CauseIncompatible) {
+					cause = CauseIncompatible
+				}
+				return p.undo(r, c, cause, fmt.Errorf("it gave up: %s", m.get("reason")))
 			case m.kind == msgStopping:
 				return p.undo(r, c, CauseStopped, errors.New("it was told to stop"))
 			case m.kind == msgReady:
@@ -65,6 +69,8 @@ func (p *Process) awaitReady(r *request, c *child, probation time.Duration) stat
 				return p.standby(r, c, probation)
 			}
 		case <-dying:
+			dying, over = nil, time.After(lastWord)
+		case <-over:
 			return p.undo(r, c, CauseExited, nil)
 		case <-patience.C:
 			return p.undo(r, c, CauseTimeout, fmt.Errorf("not ready within %s", p.o.StartTimeout))

@@ -3,6 +3,7 @@
 package grace
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/url"
@@ -31,7 +32,11 @@ func (p *Process) inherit() error {
 		return fmt.Errorf("grace: no offer from the predecessor (%q): %w", offer.kind, err)
 	}
 	if err := p.readOffer(offer); err != nil {
-		p.up.send(newMessage(msgFail, "reason", err.Error()))
+		m := newMessage(msgFail, "reason", err.Error())
+		if errors.Is(err, errIncompatible) {
+			m.fields.Set("cause", string(CauseIncompatible))
+		}
+		p.up.send(m)
 		return err
 	}
 	if err := p.takeStderr(); err != nil {
@@ -50,8 +55,8 @@ func (p *Process) readOffer(offer message) error {
 	oldest, _ := strconv.Atoi(offer.get("oldest"))
 	newest, _ := strconv.Atoi(offer.get("newest"))
 	if oldest > protocolVersion || newest < protocolOldest {
-		return fmt.Errorf("grace: the predecessor speaks protocol %d to %d, this program %d to %d",
-			oldest, newest, protocolOldest, protocolVersion)
+		return fmt.Errorf("grace: the predecessor speaks protocol %d to %d, this program %d to %d: %w",
+			oldest, newest, protocolOldest, protocolVersion, errIncompatible)
 	}
 	var err error
 	if p.generation, err = strconv.Atoi(offer.get("generation")); err != nil {

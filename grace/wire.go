@@ -38,7 +38,7 @@ const (
 	msgHello    = "HELLO"    // ← protocol, pid, version
 	msgExtend   = "EXTEND"   // ← more milliseconds to start
 	msgReady    = "READY"    // ← the indexes of the sockets that were claimed
-	msgFail     = "FAIL"     // ← why it gives up before READY
+	msgFail     = "FAIL"     // ← why it gives up before READY; a cause, if it is no protocol in common
 	msgHealth   = "HEALTH"   // → asks for a vote
 	msgHealthy  = "HEALTHY"  // ← the vote: empty, or what is wrong
 	msgCommit   = "COMMIT"   // → it is final; a HUP to run, if one was kept
