@@ -129,19 +129,20 @@ type webService struct {
 func (w *webService) ask(ctx context.Context, addr net.Addr) error {
 	network, address := reachable(addr)
 	var d net.Dialer
-	conn, err := d.DialContext(ctx, network, address)
+	socket, err := d.DialContext(ctx, network, address)
 	if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {
 		return nil // we are short of descriptors: that says nothing about the successor, whose own vote remains
 	}
 	if err != nil {
 		return fmt.Errorf("request through %s: %w", address, err)
 	}
-	defer conn.Close()
-	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(past) })
+	defer socket.Close()
+	stop := context.AfterFunc(ctx, func() { socket.SetDeadline(past) })
 	defer stop()
+	conn := socket
 	if w.secure {
 		// This is our own socket, and the question is who answers, not who that is: no certificate is verified.
-		conn = tls.Client(conn, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"http/1.1"}})
+		conn = tls.Client(socket, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"http/1.1"}})
 	}
 
 	line := "OPTIONS *"
