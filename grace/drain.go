@@ -59,8 +59,9 @@ func (p *Process) drainReplaced() stateFunc {
 
 // stopped drains and ends the service: TERM, INT, Stop, or the other generation said so.
 func (p *Process) stopped() stateFunc {
-	// A successor that is stopped before it was ready leaves the files of Unix sockets to its predecessor.
-	lastOwner := p.up == nil || p.State() != Starting
+	// A successor that is stopped before COMMIT leaves the files of Unix sockets to its predecessor, as long as that lives.
+	early := p.State() == Starting || p.State() == Probation
+	lastOwner := p.mail == nil || !early
 	p.beginDrain()
 	p.endGates(lastOwner)
 	deadline, stop := p.drainDeadline()

@@ -274,6 +274,9 @@ func TestStopOnProbation(t *testing.T) {
 				t.Errorf("verdict %q", v)
 			}
 			eventually(t, "both gone", func() bool { return len(s.pids()) == 0 })
+			if _, err := os.Stat(filepath.Join(s.dir, "web.sock")); !errors.Is(err, os.ErrNotExist) {
+				t.Errorf("web.sock is still there: %v", err)
+			}
 		})
 	}
 }

@@ -55,6 +55,9 @@ func TestWrappers(t *testing.T) {
 		t.Errorf("verdict %q", got)
 	}
 	eventually(t, "no grandchild", func() bool { return len(s.pids()) == 1 })
+	if _, err := os.Stat(filepath.Join(s.dir, "web.sock")); err != nil {
+		t.Errorf("the grandchild took our socket along: %v", err)
+	}
 	if got := pidOf(t, s.addr); got != s.cmd.Process.Pid {
 		t.Errorf("pid %d answers", got)
 	}
