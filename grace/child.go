@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"strconv"
 	"time"
@@ -28,8 +27,8 @@ type child struct {
 	finished bool         // its exit is no verdict: it was told to stop, or has a successor of its own
 }
 
-func newChild(pid, generation int, path string, conn net.Conn, words *lastWords) *child {
-	c := &child{pid: pid, generation: generation, path: path, link: newLink(conn), words: words,
+func newChild(pid, generation int, path string, l *link, words *lastWords) *child {
+	c := &child{pid: pid, generation: generation, path: path, link: l, words: words,
 		gone: make(chan struct{}), claimed: map[int]bool{}}
 	proc, err := os.FindProcess(pid)
 	if err != nil { // never on Unix

@@ -282,6 +282,10 @@ func (p *Process) replaced(r *request, c *child) stateFunc {
 	p.note(StepCommitted, c, nil)
 	p.child = c
 	r.done <- nil
+	if p.hangupKept {
+		p.hangupKept = false
+		c.link.send(newMessage(msgHangup))
+	}
 	select {
 	case <-p.stops: // asked for while this process was the service
 		p.stopRequested()

@@ -153,6 +153,8 @@ func (p *Process) serving() stateFunc {
 		switch {
 		case !ok: // the predecessor has drained
 			p.mail = nil
+		case m.kind == msgHangup:
+			p.hangupKept = true
 		case m.kind == msgStop:
 			p.stopRequested()
 			return p.stopped

@@ -45,24 +45,27 @@ func (p *Process) spawn(path string, probation time.Duration) (*child, error) {
 	}
 	defer writer.Close()
 
+	// The offer lies in the socket before the successor is born: it has it even if we die right after the fork.
+	l := newLink(ours)
+	if err := l.send(offer); err != nil {
+		l.close()
+		words.abandon()
+		return nil, err
+	}
 	files := append([]uintptr{0, 1, writer.Fd(), uintptr(theirs), 2}, sockets...)
 	mark, err := role.Mark(role.Successor, uintptr(theirs), len(files)-fdLink)
 	if err != nil {
-		ours.Close()
+		l.close()
 		words.abandon()
 		return nil, err
 	}
 	pid, err := forkExec(path, &syscall.ProcAttr{Dir: p.startDir(), Env: append(successorEnv(), mark), Files: files})
 	if err != nil {
-		ours.Close()
+		l.close()
 		words.abandon()
 		return nil, fmt.Errorf("start %s: %w", path, err)
 	}
-	c := newChild(pid, p.generation+1, path, ours, words)
-	if err := c.link.send(offer); err != nil {
-		p.log.Warn("offer the sockets", "pid", pid, "err", err)
-	}
-	return c, nil
+	return newChild(pid, p.generation+1, path, l, words), nil
 }
 
 // startDir is where a successor starts: where the line of processes did, or where we are if that is gone.

@@ -43,6 +43,7 @@ const (
 	msgHealthy  = "HEALTHY"  // ← the vote: empty, or what is wrong
 	msgCommit   = "COMMIT"   // → it is final; a HUP to run, if one was kept
 	msgAck      = "ACK"      // ← COMMIT was taken
+	msgHangup   = "HANGUP"   // → a HUP came after COMMIT was sent: it is yours
 	msgStop     = "STOP"     // → a stop was asked for: drain and exit
 	msgStopping = "STOPPING" // ← a stop was asked for here: my exit is no verdict
 	msgAway     = "AWAY"     // ← I stand by for a successor of my own, or drain: my exit is no verdict
