@@ -145,17 +145,18 @@ func (r *runner) run(ctx context.Context) error {
 		close(exited)
 	}()
 	var failure error
+	stop := sync.OnceFunc(r.p.Stop) // a second one would be taken for impatience
 	for asked := ctx.Done(); ; {
 		select {
 		case <-asked:
 			asked = nil
-			r.p.Stop()
+			stop()
 			continue
 		case err := <-serving:
 			if err != nil && failure == nil {
 				failure = err
 				r.log.Error("serve", "generation", r.p.Generation(), "err", err)
-				r.p.Stop()
+				stop()
 			}
 			continue
 		case <-exited:
