@@ -40,11 +40,15 @@ var builds = []struct{ name, pkg, version, tags string }{
 	{"moult", "moult", "1.0.0", ""},
 }
 
+// buildDir is removed at the end.
+var buildDir string
+
 var build = sync.OnceValues(func() (string, error) {
 	dir, err := os.MkdirTemp("", "moult-stories-")
 	if err != nil {
 		return "", err
 	}
+	buildDir = dir
 	for _, b := range builds {
 		out, err := exec.Command("go", "build", "-tags", b.tags, "-o", filepath.Join(dir, b.name),
 			"-ldflags", "-s -w -X main.version="+b.version, "./"+b.pkg).CombinedOutput()
@@ -57,8 +61,8 @@ var build = sync.OnceValues(func() (string, error) {
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if dir, _ := build(); dir != "" {
-		os.RemoveAll(dir)
+	if buildDir != "" {
+		os.RemoveAll(buildDir)
 	}
 	os.Exit(code)
 }
