@@ -106,7 +106,7 @@ func fullProgram() {
 		Probation:       envDuration("GRACE_TEST_PROBATION", 600*time.Millisecond),
 		UpdateProbation: envDuration("GRACE_TEST_PROBATION", 600*time.Millisecond),
 		DrainTimeout:    envDuration("GRACE_TEST_DRAIN", 10*time.Second),
-		HealthInterval:  200 * time.Millisecond,
+		HealthInterval:  envDuration("GRACE_TEST_HEALTH", 200*time.Millisecond),
 		Health: func(context.Context) error {
 			if sick.Load() {
 				return errors.New("the cache is corrupt")

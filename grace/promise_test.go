@@ -16,6 +16,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/moult-go/moult/grace/gracetest"
 )
@@ -209,4 +210,47 @@ func zombies(dir string) (n int) {
 		}
 	}
 	return n
+}
+
+// TestPromiseG10: a successor that stops answering is taken back within three health intervals, and a client that came
+// meanwhile only waits. The control, without votes, leaves it waiting.
+func TestPromiseG10(t *testing.T) {
+	const interval, slack = time.Second, time.Second
+	for _, c := range []struct {
+		name     string
+		interval string
+		back     bool
+	}{{"votes", interval.String(), true}, {"control without votes", "1h", false}} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			s := start(t, "full", "GRACE_TEST_PROBATION=60s", "GRACE_TEST_HEALTH="+c.interval)
+			s.waitUp()
+			old := pidOf(t, s.addr)
+			s.signal(old, syscall.SIGHUP)
+			s.waitLog("standing by")
+			next := pidOf(t, s.addr)
+			s.signal(next, syscall.SIGSTOP)
+			eventually(t, "the successor stopped", func() bool {
+				stat, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", next))
+				return strings.Contains(string(stat), ") T ")
+			})
+			answer := make(chan int, 1)
+			go func() {
+				body, _ := get(s.addr, "/hello")
+				_, pid, _ := strings.Cut(body, "ospid:")
+				n, _ := strconv.Atoi(pid)
+				answer <- n
+			}()
+			select {
+			case pid := <-answer:
+				if !c.back || pid != old {
+					t.Errorf("pid %d answered; the old one is %d, the stopped one %d", pid, old, next)
+				}
+			case <-time.After(3*interval + slack):
+				if c.back {
+					t.Errorf("no answer within three intervals")
+				}
+			}
+		})
+	}
 }
