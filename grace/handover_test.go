@@ -453,3 +453,17 @@ func (k *keepAlive) get(t *testing.T, path string) string {
 	}
 	return string(b)
 }
+
+// TestOrphanThatHangs: a successor that is never ready, and whose predecessor is dead, gives the port up after its start timeout.
+func TestOrphanThatHangs(t *testing.T) {
+	t.Parallel()
+	s := start(t, "full", "GRACE_TEST_START=700ms")
+	s.waitUp()
+	s.behave("hang")
+	s.signal(s.cmd.Process.Pid, syscall.SIGHUP)
+	eventually(t, "the successor", func() bool { return len(s.pids()) == 2 })
+	s.signal(s.cmd.Process.Pid, syscall.SIGKILL)
+	<-s.done
+	eventually(t, "nobody holds the port", func() bool { return len(s.pids()) == 0 })
+	s.waitLog("give up")
+}

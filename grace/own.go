@@ -2,6 +2,7 @@ package grace
 
 import (
 	"context"
+	"os"
 	"time"
 )
 
@@ -27,12 +28,18 @@ func (l *link) closeIfAny() {
 // starting waits for readiness.
 func (p *Process) starting() stateFunc {
 	orphan := false
+	var patience <-chan time.Time
 	for {
 		select {
 		case r := <-p.readiness:
 			return p.becomeReady(r, orphan)
 		case r := <-p.requests:
 			r.done <- &BusyError{p.State()}
+		case <-patience:
+			// Nobody enforces our start timeout any more, nobody serves, and our sockets keep everybody else from it. A
+			// supervisor starts the last committed version.
+			p.log.Error("not ready, and the predecessor is dead: give up", "generation", p.generation, "after", p.o.StartTimeout)
+			os.Exit(1)
 		case <-p.hangups:
 			p.hangupKept = true
 		case <-p.stops:
@@ -43,6 +50,7 @@ func (p *Process) starting() stateFunc {
 			switch {
 			case !ok: // the predecessor died: nobody else serves, so we go on
 				p.mail, orphan = nil, true
+				patience = time.After(p.o.StartTimeout)
 			case m.kind == msgStop:
 				p.stopRequested()
 				return p.stopped
