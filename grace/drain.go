@@ -52,6 +52,8 @@ func (p *Process) drainReplaced() stateFunc {
 			p.log.Info("HUP ignored: this process was replaced", "generation", p.generation, "successor", c.pid)
 		case r := <-p.requests:
 			r.done <- &BusyError{p.State()}
+		case m, ok := <-p.mail:
+			p.heard(m, ok)
 		}
 	}
 	return p.exit(false)

@@ -85,6 +85,8 @@ func (p *Process) awaitReady(r *request, c *child, probation time.Duration) stat
 			p.hangupKept = true
 		case o := <-p.requests:
 			o.done <- &BusyError{p.State()}
+		case m, ok := <-p.mail:
+			p.heard(m, ok)
 		}
 	}
 }
@@ -149,6 +151,8 @@ func (p *Process) standby(r *request, c *child, probation time.Duration) stateFu
 			p.hangupKept = true
 		case o := <-p.requests:
 			o.done <- &BusyError{p.State()}
+		case m, ok := <-p.mail:
+			p.heard(m, ok)
 		}
 	}
 }

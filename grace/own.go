@@ -158,21 +158,25 @@ func (p *Process) serving() stateFunc {
 	case <-p.awaitHangup:
 		p.awaitHangup = nil
 	case m, ok := <-p.mail:
-		switch {
-		case !ok: // the predecessor has drained
-			p.mail = nil
-		case m.kind == msgHangup:
-			p.hangupKept = true
-		case m.kind == msgStop:
-			p.stopRequested()
-			return p.stopped
-		}
+		p.heard(m, ok)
 	case <-p.stops:
 		p.stopRequested()
 		p.up.send(newMessage(msgAway))
 		return p.stopped
 	}
 	return p.serving
+}
+
+// heard takes what a predecessor that drains passes on, in whatever state it finds us.
+func (p *Process) heard(m message, ok bool) {
+	switch {
+	case !ok: // it has drained
+		p.mail = nil
+	case m.kind == msgHangup:
+		p.hangupKept = true
+	case m.kind == msgStop:
+		p.Stop()
+	}
 }
 
 // hangup carries out one HUP. Its goroutine asks this one for the handover, and ends with the answer.
