@@ -35,7 +35,7 @@ type Options struct {
 
 	Logger *slog.Logger // default: discards
 
-	StartTimeout    time.Duration // from fork to readiness; default 60 s
+	StartTimeout    time.Duration // from fork to readiness, or from the last Extend; default 60 s
 	Probation       time.Duration // default DefaultProbation
 	UpdateProbation time.Duration // default DefaultUpdateProbation
 	DrainTimeout    time.Duration // default DefaultTimeout; negative: no deadline
@@ -258,6 +258,15 @@ func (p *Process) Ready(ctx context.Context) error {
 	case <-ctx.Done():
 		return fmt.Errorf("declare readiness: %w", ctx.Err())
 	}
+}
+
+// Extend asks the predecessor for another start timeout from now on: a long start (a cache to fill) calls it now and then,
+// before Ready. The predecessor grants mostStarts of them in all. It does nothing in generation 1.
+func (p *Process) Extend() error {
+	if p.up == nil {
+		return nil
+	}
+	return p.up.send(newMessage(msgExtend))
 }
 
 // Handover starts the executable at path with this process's sockets, stands by through its probation, runs

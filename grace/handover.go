@@ -14,6 +14,9 @@ const (
 	drainPeriod = 10 * time.Millisecond
 )
 
+// mostStarts is how many start timeouts a successor gets in all, however often it asks for more.
+const mostStarts = 10
+
 // ackTimeout bounds the wait for the answer to COMMIT.
 const ackTimeout = 5 * time.Second
 
@@ -41,7 +44,7 @@ func (p *Process) awaitReady(r *request, c *child, probation time.Duration) stat
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	dying := c.watch(ctx, watchPeriod)
-	patience := time.NewTimer(p.o.StartTimeout)
+	begun, patience := time.Now(), time.NewTimer(p.o.StartTimeout)
 	defer patience.Stop()
 	var over <-chan time.Time // set when it dies: its reason may be on its way
 	for {
@@ -55,7 +58,7 @@ func (p *Process) awaitReady(r *request, c *child, probation time.Duration) stat
 			case m.kind == msgHello:
 				c.words.greeted()
 			case m.kind == msgExtend:
-				patience.Reset(p.o.StartTimeout)
+				patience.Reset(min(p.o.StartTimeout, time.Until(begun.Add(mostStarts*p.o.StartTimeout))))
 			case m.kind == msgFail:
 				cause := CauseExited
 				if m.get("cause") == string(CauseIncompatible) {
@@ -73,7 +76,7 @@ func (p *Process) awaitReady(r *request, c *child, probation time.Duration) stat
 		case <-over:
 			return p.undo(r, c, CauseExited, nil)
 		case <-patience.C:
-			return p.undo(r, c, CauseTimeout, fmt.Errorf("not ready within %s", p.o.StartTimeout))
+			return p.undo(r, c, CauseTimeout, fmt.Errorf("not ready within %s", time.Since(begun).Round(100*time.Millisecond)))
 		case <-r.ctx.Done():
 			return p.undo(r, c, CauseCanceled, r.ctx.Err())
 		case <-p.stops:

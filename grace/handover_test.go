@@ -3,6 +3,7 @@
 package grace_test
 
 import (
+	"cmp"
 	"errors"
 	"io"
 	"net"
@@ -24,6 +25,16 @@ func (s *server) upgrade(query string) string {
 	if err != nil {
 		s.t.Fatalf("the request that asked for the upgrade: %v", err)
 	}
+	return verdict
+}
+
+// askUpgrade does not wait for the verdict; the channel gets it, or what went wrong with asking.
+func (s *server) askUpgrade(query string) <-chan string {
+	verdict := make(chan string, 1)
+	go func() {
+		v, err := get(s.addr, "/upgrade"+query)
+		verdict <- v + errText(err)
+	}()
 	return verdict
 }
 
@@ -117,11 +128,13 @@ func TestBadSuccessors(t *testing.T) {
 	for _, c := range []struct {
 		name, behaviour, query string
 		cause, says            string // of the verdict
+		start                  string // start timeout; 1.5 s if empty
 		served                 bool   // it had been ready: its own connections may be lost
 	}{
 		{name: "exits at once", behaviour: "exit", cause: "exited", says: "cannot read the configuration"},
 		{name: "hangs before ready", behaviour: "hang", cause: "start-timeout", says: "not ready within"},
 		{name: "never speaks", behaviour: "mute", cause: "start-timeout", says: "not ready within"},
+		{name: "asks for more time for ever", behaviour: "extends=1000000", start: "200ms", cause: "start-timeout", says: "not ready within 2"},
 		{name: "is no program", query: "?path=" + script, cause: "exec", says: "exec format error"},
 		{name: "is not there", query: "?path=/nonexistent/app", cause: "exec", says: "no such file"},
 		{name: "panics on probation", behaviour: "panic=100ms", cause: "crashed", says: "index out of luck", served: true},
@@ -131,7 +144,7 @@ func TestBadSuccessors(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			s := start(t, "full", "GRACE_TEST_START=1500ms", "GRACE_TEST_PROBATION=1500ms")
+			s := start(t, "full", "GRACE_TEST_START="+cmp.Or(c.start, "1500ms"), "GRACE_TEST_PROBATION=1500ms")
 			s.waitUp()
 			old := pidOf(t, s.addr)
 			s.behave(c.behaviour)
@@ -164,6 +177,21 @@ func TestBadSuccessors(t *testing.T) {
 // process until it is killed, so each loses at most one.
 const lostPerWorker = 1
 
+// TestExtend: a start that takes longer than the start timeout is waited for as long as it says that it goes on.
+func TestExtend(t *testing.T) {
+	t.Parallel()
+	s := start(t, "full", "GRACE_TEST_START=600ms")
+	s.waitUp()
+	s.behave("extends=4") // 1.2 s
+	began := time.Now()
+	if got := s.upgrade(""); got != "ok" {
+		t.Errorf("verdict %q", got)
+	}
+	if d := time.Since(began); d < 1200*time.Millisecond {
+		t.Errorf("it took only %s: nothing was extended", d)
+	}
+}
+
 // TestSuccessorKilledOnProbation: the next accept comes at once, and none is refused (G8).
 func TestSuccessorKilledOnProbation(t *testing.T) {
 	t.Parallel()
@@ -171,11 +199,7 @@ func TestSuccessorKilledOnProbation(t *testing.T) {
 	s.waitUp()
 	old := pidOf(t, s.addr)
 	for range 3 {
-		verdict := make(chan string, 1)
-		go func() {
-			v, err := get(s.addr, "/upgrade")
-			verdict <- v + errText(err)
-		}()
+		verdict := s.askUpgrade("")
 		var next int
 		eventually(t, "the successor serving", func() bool { next = pidOf(t, s.addr); return next != old })
 		s.signal(next, syscall.SIGKILL)
@@ -258,11 +282,7 @@ func TestStopOnProbation(t *testing.T) {
 			s := start(t, "full", "GRACE_TEST_PROBATION=20s")
 			s.waitUp()
 			old := pidOf(t, s.addr)
-			verdict := make(chan string, 1)
-			go func() {
-				v, err := get(s.addr, "/upgrade")
-				verdict <- v + errText(err)
-			}()
+			verdict := s.askUpgrade("")
 			var pid int
 			eventually(t, "the successor serving", func() bool { pid = pidOf(t, s.addr); return pid != old })
 			if who == "predecessor" {
@@ -287,11 +307,7 @@ func TestBusy(t *testing.T) {
 	s := start(t, "full", "GRACE_TEST_PROBATION=1s")
 	s.waitUp()
 	keep := dialKeepAlive(t, s.addr) // stays with generation 1
-	verdict := make(chan string, 1)
-	go func() {
-		v, err := get(s.addr, "/upgrade")
-		verdict <- v + errText(err)
-	}()
+	verdict := s.askUpgrade("")
 	s.waitLog("standing by")
 	if v := keep.get(t, "/upgrade"); v != "error|hand over: busy: this process is standby" {
 		t.Errorf("the second asker got %q", v)

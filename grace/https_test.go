@@ -363,7 +363,7 @@ func TestSlowClientGetsItsLastAnswer(t *testing.T) {
 			got += len(payload)
 			ended = flags&1 != 0
 			writeFrame(conn, 8, 0, 0, []byte{0, 0, 0x10, 0}) // WINDOW_UPDATE
-			time.Sleep(2 * time.Millisecond)                 // slow
+			time.Sleep(2 * time.Millisecond)                 // what makes the client slow
 		}
 	}
 	conn.Close()

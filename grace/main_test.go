@@ -62,7 +62,7 @@ func dropInProgram() {
 
 func hello(w http.ResponseWriter, r *http.Request) {
 	if s, err := strconv.ParseFloat(r.FormValue("sleep"), 64); err == nil {
-		time.Sleep(time.Duration(s * float64(time.Second)))
+		time.Sleep(time.Duration(s * float64(time.Second))) // what the client asked for
 	}
 	io.Copy(io.Discard, r.Body)
 	fmt.Fprintf(w, "WORLD!ospid:%d", os.Getpid())
@@ -92,7 +92,7 @@ func fullProgram() {
 		fmt.Fprintln(os.Stderr, "cannot read the configuration")
 		os.Exit(3)
 	case "mute":
-		time.Sleep(time.Hour)
+		time.Sleep(time.Hour) // says nothing; the test kills it
 	case "late": // not before the test says so
 		os.WriteFile("late", []byte(strconv.Itoa(os.Getpid())), 0o600)
 		for _, err := os.Stat("go"); err != nil; _, err = os.Stat("go") {
@@ -121,7 +121,19 @@ func fullProgram() {
 		log.Fatal(err)
 	}
 	if behaviour == "hang" {
-		time.Sleep(time.Hour)
+		time.Sleep(time.Hour) // as a start that never ends; the test kills it
+	}
+	if n, ok := strings.CutPrefix(behaviour, "extends="); ok {
+		times, err := strconv.Atoi(n)
+		if err != nil {
+			log.Fatal(err)
+		}
+		for range times { // a start that takes long, and says so
+			if err := p.Extend(); err != nil {
+				log.Fatal(err)
+			}
+			time.Sleep(envDuration("GRACE_TEST_START", time.Second) / 2)
+		}
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("/hello", func(w http.ResponseWriter, r *http.Request) {
@@ -150,7 +162,7 @@ func fullProgram() {
 			}
 			if s := r.FormValue("slow"); s != "" {
 				os.WriteFile("committing", []byte("now"), 0o600)
-				time.Sleep(parseDuration(s))
+				time.Sleep(parseDuration(s)) // a commit as slow as the test asks for
 			}
 			return os.WriteFile("committed", nil, 0o600)
 		})
@@ -221,7 +233,15 @@ func fullProgram() {
 
 // echoProgram serves a protocol that is not HTTP.
 func echoProgram() {
-	p, err := grace.New(grace.Options{Probation: 300 * time.Millisecond, HealthInterval: 100 * time.Millisecond})
+	var p *grace.Process
+	p, err := grace.New(grace.Options{Probation: 300 * time.Millisecond, HealthInterval: 100 * time.Millisecond,
+		Hangup: func(ctx context.Context) error {
+			err := p.Handover(ctx, p.InstallPath(), nil)
+			if err != nil {
+				os.WriteFile("undone", []byte(err.Error()), 0o600)
+			}
+			return err
+		}})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -255,7 +275,6 @@ func echoProgram() {
 func quietProgram() {
 	if role.Current() == role.Successor {
 		fmt.Fprintln(os.Stderr, "cannot read the configuration")
-		os.WriteFile("failed", []byte("yes"), 0o600)
 		os.Exit(3)
 	}
 	echoProgram()

@@ -63,11 +63,7 @@ func TestListenerOpenedDuringHandover(t *testing.T) {
 	s := start(t, "full", "GRACE_TEST_PROBATION=2s")
 	s.behave("late")
 	s.waitUp()
-	verdict := make(chan string, 1)
-	go func() {
-		v, err := get(s.addr, "/upgrade")
-		verdict <- v + errText(err)
-	}()
+	verdict := s.askUpgrade("")
 	s.file("late")
 	extra := s.open()
 	os.WriteFile(filepath.Join(s.dir, "go"), nil, 0o600)

@@ -14,11 +14,7 @@ func TestStopDuringCommit(t *testing.T) {
 	t.Parallel()
 	s := start(t, "full", "GRACE_TEST_PROBATION=300ms")
 	s.waitUp()
-	verdict := make(chan string, 1)
-	go func() {
-		v, err := get(s.addr, "/upgrade?slow=1500ms")
-		verdict <- v + errText(err)
-	}()
+	verdict := s.askUpgrade("?slow=1500ms")
 	s.file("committing")
 	s.signal(pidOf(t, s.addr), syscall.SIGTERM)
 	if v := <-verdict; v != "ok" {

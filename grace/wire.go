@@ -36,7 +36,7 @@ type message struct {
 const (
 	msgOffer    = "OFFER"    // → protocols, generation, install path, probation, sockets
 	msgHello    = "HELLO"    // ← protocol, pid, version
-	msgExtend   = "EXTEND"   // ← more milliseconds to start
+	msgExtend   = "EXTEND"   // ← another start timeout, please
 	msgReady    = "READY"    // ← the indexes of the sockets that were claimed
 	msgFail     = "FAIL"     // ← why it gives up before READY; a cause, if it is no protocol in common
 	msgHealth   = "HEALTH"   // → asks for a vote
