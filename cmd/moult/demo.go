@@ -26,7 +26,7 @@ const (
 // How long things take in the demonstration: short enough to watch, long enough to see.
 const (
 	demoInterval  = time.Second     // between two checks of the feed
-	demoProbation = 5 * time.Second // of an update; nothing moves to the new version in its first half
+	demoProbation = 5 * time.Second // of an update, unless --probation says otherwise
 	demoHangup    = 2 * time.Second // probation after HUP
 	demoDrain     = 10 * time.Second
 	demoCalm      = 2 * time.Second // load before, between and after
@@ -40,6 +40,7 @@ var errDemoStopped = errors.New("demo: interrupted")
 
 func newDemo() *cobra.Command {
 	var keep bool
+	var probation time.Duration
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "Show the whole flow: a server updates itself twice under load, and one update is undone",
@@ -50,7 +51,7 @@ crashes two seconds after it is ready, and is undone. Then HUP restarts the serv
 The exit status is 0 only if no request failed, except on connections that the crashing version had accepted.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			d := &demo{out: cmd.OutOrStdout(), began: time.Now()}
+			d := &demo{out: cmd.OutOrStdout(), began: time.Now(), probation: probation}
 			if wantsJSON(cmd) {
 				d.out = cmd.ErrOrStderr()
 			}
@@ -68,6 +69,7 @@ The exit status is 0 only if no request failed, except on connections that the c
 			return emit(cmd, summary)
 		},
 	}
+	cmd.Flags().DurationVar(&probation, "probation", demoProbation, "of an update; kept connections go over in its second half, so below 4s the crash meets them there")
 	cmd.Flags().BoolVar(&keep, "keep", false, "keep the temporary directory, with logs, keys and feed")
 	return cmd
 }
@@ -77,6 +79,8 @@ type demo struct {
 	out   io.Writer
 	began time.Time
 	dir   string
+
+	probation time.Duration // of an update
 
 	builds map[string]string // version → executable
 	repo   *tuf.Repository
@@ -184,7 +188,7 @@ func (d *demo) serveApp(ctx context.Context) (err error) {
 	d.app, err = startLine(ctx, filepath.Join(d.dir, "app"), d.builds[demoFirst],
 		"--dir", www, "--debug-sleep",
 		"--feed", "http://"+d.feed.addr, "--root", d.repo.RootFile(), "--interval", demoInterval.String(),
-		"--probation", demoProbation.String(), "--hup-probation", demoHangup.String(), "--drain-timeout", demoDrain.String())
+		"--probation", d.probation.String(), "--hup-probation", demoHangup.String(), "--drain-timeout", demoDrain.String())
 	if err != nil {
 		return err
 	}
