@@ -470,7 +470,7 @@ func (s *story) restore(_ *testscript.TestScript, args []string) error {
 }
 
 func until(cond func() bool) bool {
-	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(5 * time.Millisecond) { // between two looks
 		if cond() {
 			return true
 		}

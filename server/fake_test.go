@@ -249,7 +249,7 @@ func (b *bench) start() {
 
 func (b *bench) wait(what string, is func() bool) {
 	b.t.Helper()
-	for end := time.Now().Add(10 * time.Second); !is(); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(10 * time.Second); !is(); time.Sleep(time.Millisecond) { // between two looks
 		if time.Now().After(end) {
 			b.t.Fatalf("waited in vain for %s", what)
 		}

@@ -82,7 +82,7 @@ func TestHealthHangs(t *testing.T) {
 		if err := h.ask(context.Background()); err != nil {
 			t.Errorf("after it came back: %v", err)
 		}
-		time.Sleep(time.Second)
+		time.Sleep(time.Second) // in virtual time: the answer grows old
 		h.ask(context.Background())
 		h.ask(context.Background())
 		if asked.Load() != 2 {

@@ -195,7 +195,7 @@ func (l *line) wait(what string, is func() bool) {
 		if time.Now().After(end) {
 			l.t.Fatalf("waited in vain for %s", what)
 		}
-		time.Sleep(20 * time.Millisecond)
+		time.Sleep(20 * time.Millisecond) // between two looks
 	}
 }
 
