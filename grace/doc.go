@@ -38,6 +38,8 @@
 //     of the successor.
 //   - One handover at a time: others get a [BusyError] that names the state. One HUP is kept and runs after the commit.
 //   - Descriptors, environment and zombies do not pile up.
+//   - TLS sessions resume after an upgrade: the keys of session tickets go over the private socketpair, never by environment or
+//     argv, and change every 24 hours; old ones are accepted for 7 days.
 //
 // # What it does not do
 //

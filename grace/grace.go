@@ -139,6 +139,8 @@ type Process struct {
 	conns  *conns
 	polite atomic.Bool // answers say Connection: close
 
+	tickets tickets
+
 	mu        sync.Mutex
 	gates     []*gate
 	heirlooms []*inherited
@@ -200,6 +202,7 @@ func New(o Options) (*Process, error) {
 		active:    make(chan struct{}),
 		draining:  make(chan struct{}),
 		exited:    make(chan struct{}),
+		tickets:   tickets{due: make(chan struct{}, 1)},
 	}
 	if err := p.begin(); err != nil {
 		return nil, err

@@ -57,6 +57,7 @@ func (p *Process) awaitReady(r *request, c *child, probation time.Duration) stat
 				return p.undo(r, c, CauseExited, fmt.Errorf("it runs as pid %s below pid %d: a wrapper must exec it", m.get("pid"), c.pid))
 			case m.kind == msgHello:
 				c.words.greeted()
+				p.sendSecrets(c)
 			case m.kind == msgExtend:
 				patience.Reset(min(p.o.StartTimeout, time.Until(begun.Add(mostStarts*p.o.StartTimeout))))
 			case m.kind == msgFail:

@@ -3,6 +3,7 @@ package grace
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -20,7 +21,8 @@ func (p *Process) Serve(srv *http.Server, ln net.Listener) error {
 }
 
 // ServeTLS is Serve for HTTPS, with the arguments of http.Server.ServeTLS: empty file names when srv.TLSConfig
-// has the certificates.
+// has the certificates. Sessions resume in later generations: the keys of session tickets are passed on and changed every
+// 24 hours, unless srv.TLSConfig looks after tickets by itself (SetSessionTicketKeys, SessionTicketsDisabled, WrapSession).
 func (p *Process) ServeTLS(srv *http.Server, ln net.Listener, certFile, keyFile string) error {
 	return p.serve(srv, ln, true, func(g *gate) error {
 		// A first call on a listener that is closed sets HTTP/2 up, and does nothing else.
@@ -28,7 +30,15 @@ func (p *Process) ServeTLS(srv *http.Server, ln net.Listener, certFile, keyFile 
 			return err
 		}
 		p.prepare(srv).http2.Do(func() { p.takeOverHTTP2(srv) })
-		return srv.ServeTLS(g, certFile, keyFile)
+		cfg, err := tlsConfig(srv, certFile, keyFile)
+		if err != nil {
+			return err
+		}
+		if !ownTickets(cfg) {
+			p.tickets.attend(cfg)
+			defer p.tickets.leave(cfg)
+		}
+		return srv.Serve(tls.NewListener(g, cfg))
 	})
 }
 

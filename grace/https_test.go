@@ -72,6 +72,12 @@ func httpsProgram() {
 
 func startHTTPS(t *testing.T) *server {
 	t.Helper()
+	return startTLS(t, "https")
+}
+
+// startTLS starts a program that finds a certificate for localhost in its working directory.
+func startTLS(t *testing.T, program string) *server {
+	t.Helper()
 	dir := t.TempDir()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -91,7 +97,7 @@ func startHTTPS(t *testing.T) *server {
 			t.Fatal(err)
 		}
 	}
-	s := startIn(t, dir, "https")
+	s := startIn(t, dir, program)
 	s.waitUp()
 	return s
 }

@@ -46,6 +46,8 @@ func (p *Process) inherit() error {
 	p.up.send(newMessage(msgHello,
 		"protocol", strconv.Itoa(protocolVersion), "pid", strconv.Itoa(os.Getpid()), "version", p.o.Version))
 	p.mail = p.up.in
+	p.up.takes[msgSecrets] = p.tickets.take
+	p.up.over = p.tickets.none
 	go p.up.read()
 	return nil
 }
@@ -68,6 +70,9 @@ func (p *Process) readOffer(offer message) error {
 	}
 	p.probation = time.Duration(ms) * time.Millisecond
 	p.installPath, p.dir = offer.get("install"), offer.get("dir")
+	if offer.get("secrets") != "" {
+		p.tickets.expected = make(chan struct{})
+	}
 	return p.takeSockets(offer.fields["socket"])
 }
 

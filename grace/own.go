@@ -157,6 +157,10 @@ func (p *Process) serving() stateFunc {
 		p.hangupKept = true
 	case <-p.awaitHangup:
 		p.awaitHangup = nil
+	case <-p.tickets.due:
+		if kept, made := p.tickets.rotate(); made {
+			p.log.Info("new session ticket key", "generation", p.generation, "kept", kept)
+		}
 	case m, ok := <-p.mail:
 		p.heard(m, ok)
 	case <-p.stops:

@@ -111,6 +111,7 @@ func (p *Process) offer(probation time.Duration) (message, []uintptr, error) {
 		"generation", strconv.Itoa(p.generation+1),
 		"install", p.installPath,
 		"dir", p.dir,
+		"secrets", "1",
 		"probation", strconv.FormatInt(probation.Milliseconds(), 10))
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -1,6 +1,7 @@
 package grace
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -30,6 +31,7 @@ const sendTimeout = 2 * time.Second
 type message struct {
 	kind   string
 	fields url.Values
+	secret []byte // of SECRETS, instead of fields: a string cannot be wiped
 }
 
 // The kinds of protocol version 1. What a side does not know, it ignores.
@@ -48,10 +50,12 @@ const (
 	msgStopping = "STOPPING" // ← a stop was asked for here: my exit is no verdict
 	msgAway     = "AWAY"     // ← I stand by for a successor of my own, or drain: my exit is no verdict
 	msgBack     = "BACK"     // ← I serve again
+
+	msgSecrets = "SECRETS" // → the keys of TLS session tickets, after HELLO; an offer with secrets=1 promises it
 )
 
 func newMessage(kind string, pairs ...string) message {
-	m := message{kind, url.Values{}}
+	m := message{kind: kind, fields: url.Values{}}
 	for i := 0; i < len(pairs); i += 2 {
 		m.fields.Add(pairs[i], pairs[i+1])
 	}
@@ -62,11 +66,14 @@ func (m message) get(name string) string { return m.fields.Get(name) }
 
 func writeMessage(w io.Writer, m message) error {
 	body := m.kind + "?" + m.fields.Encode()
-	if len(body) > maxFrame {
-		return fmt.Errorf("send %s: %d bytes, more than %d", m.kind, len(body), maxFrame)
+	n := len(body) + len(m.secret)
+	if n > maxFrame {
+		return fmt.Errorf("send %s: %d bytes, more than %d", m.kind, n, maxFrame)
 	}
-	frame := binary.BigEndian.AppendUint32(make([]byte, 0, 4+len(body)), uint32(len(body)))
-	if _, err := w.Write(append(frame, body...)); err != nil {
+	frame := binary.BigEndian.AppendUint32(make([]byte, 0, 4+n), uint32(n))
+	frame = append(append(frame, body...), m.secret...)
+	defer clear(frame)
+	if _, err := w.Write(frame); err != nil {
 		return fmt.Errorf("send %s: %w", m.kind, err)
 	}
 	return nil
@@ -85,12 +92,15 @@ func readMessage(r io.Reader) (message, error) {
 	if _, err := io.ReadFull(r, body); err != nil {
 		return message{}, fmt.Errorf("read frame of %d bytes: %w", n, err)
 	}
+	if secret, ok := bytes.CutPrefix(body, []byte(msgSecrets+"?")); ok {
+		return message{kind: msgSecrets, secret: secret}, nil
+	}
 	kind, query, _ := strings.Cut(string(body), "?")
 	fields, err := url.ParseQuery(query)
 	if err != nil {
 		return message{}, fmt.Errorf("read frame %.40q: %w", kind, err)
 	}
-	return message{kind, fields}, nil
+	return message{kind: kind, fields: fields}, nil
 }
 
 // A link is one end of the socketpair. Its messages arrive in order on in, which is closed when the other
@@ -101,19 +111,30 @@ type link struct {
 	done chan struct{}
 	once sync.Once
 	mu   sync.Mutex // guards writes
+
+	// takes has the kinds that do not concern the owner of the state: they are taken here, by the goroutine of
+	// read. Set before read runs, as is over, which runs after the last message.
+	takes map[string]func(m message, descriptor int)
+	over  func()
 }
 
 func newLink(conn net.Conn) *link {
-	return &link{conn: conn, in: make(chan message, 16), done: make(chan struct{})}
+	return &link{conn: conn, in: make(chan message, 16), done: make(chan struct{}),
+		takes: map[string]func(message, int){}, over: func() {}}
 }
 
 // read feeds in until the other side is gone or close is called.
 func (l *link) read() {
 	defer close(l.in)
+	defer l.over()
 	for {
 		m, err := readMessage(l.conn)
 		if err != nil {
 			return
+		}
+		if take := l.takes[m.kind]; take != nil {
+			take(m, -1)
+			continue
 		}
 		select {
 		case l.in <- m:

@@ -15,7 +15,7 @@ func TestMessageRoundTrip(t *testing.T) {
 	for _, m := range []message{
 		newMessage(msgReady),
 		newMessage(msgFail, "reason", "a&b=c?\n\x00 ü"),
-		{msgOffer, url.Values{"socket": {"a=1", "a=2"}, "later": {"unknown"}}},
+		{kind: msgOffer, fields: url.Values{"socket": {"a=1", "a=2"}, "later": {"unknown"}}},
 	} {
 		var buf bytes.Buffer
 		if err := writeMessage(&buf, m); err != nil {
