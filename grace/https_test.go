@@ -111,6 +111,7 @@ func TestPromiseG3(t *testing.T) {
 		load    func(addr string, quit <-chan struct{}, s *sum)
 	}{
 		{"http1.1", 16, oneTLS},
+		{"http1.1 with gaps", 64, pausing},
 		{"h2 with 1 stream", 1, streams(1)},
 		{"h2 with 16 streams", 4, streams(4)}, // on each of 4 connections
 		{"h2 with 50 streams", 1, streams(50)},
