@@ -22,13 +22,17 @@ func TestCounts(t *testing.T) {
 			panic(http.ErrAbortHandler)
 		}
 		w.Header().Set("X-Version", "1")
+		if r.URL.Path == "/stream" {
+			gracetest.Stream(w, r)
+		}
 	}))
 	defer srv.Close()
 	addr := strings.TrimPrefix(srv.URL, "http://")
-	all := gracetest.Options{Addr: addr, KeepAlive: 1, Idle: 1, New: 1, Slow: 1, Bytewise: 1, IdlePause: time.Millisecond}
+	all := gracetest.Options{Addr: addr, KeepAlive: 1, Idle: 1, New: 1, Slow: 1, Bytewise: 1, IdlePause: time.Millisecond,
+		Pipelined: 1, Streaming: 1, StreamPath: "/stream", Distant: 1, Hold: 1, Late: 1, LatePause: time.Millisecond, Silent: 1}
 
 	r := until(gracetest.Start(all), 100).Stop()
-	if _, failures := r.Total(); failures != 0 || len(r.Requests) != 5 {
+	if _, failures := r.Total(); failures != 0 || len(r.Requests) != 11 {
 		t.Errorf("good server: %+v", r)
 	}
 
