@@ -41,6 +41,11 @@
 //   - TLS sessions resume after an upgrade: the keys of session tickets go over the private socketpair, never by environment or
 //     argv, and change every 24 hours; old ones are accepted for 7 days.
 //
+// # State of the application
+//
+// A [Blob] carries a value to the next generation, as a hint: at the start of the successor, and again when the predecessor
+// stops accepting. What a version cannot read it declines, and the handover goes on.
+//
 // # What it does not do
 //
 // It knows nothing of releases, signatures or the executable on disk (package updater does). Idle connections

@@ -140,6 +140,7 @@ type Process struct {
 	polite atomic.Bool // answers say Connection: close
 
 	tickets tickets
+	blobs   blobs
 
 	mu        sync.Mutex
 	gates     []*gate

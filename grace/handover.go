@@ -58,6 +58,7 @@ func (p *Process) awaitReady(r *request, c *child, probation time.Duration) stat
 			case m.kind == msgHello:
 				c.words.greeted()
 				p.sendSecrets(c)
+				go p.sendState(c, roundStart)
 			case m.kind == msgExtend:
 				patience.Reset(min(p.o.StartTimeout, time.Until(begun.Add(mostStarts*p.o.StartTimeout))))
 			case m.kind == msgFail:
@@ -101,6 +102,7 @@ func (p *Process) standby(r *request, c *child, probation time.Duration) stateFu
 	p.set(Standby)
 	p.up.send(newMessage(msgAway))
 	p.note(StepStandby, c, nil)
+	go p.sendState(c, roundStandby)
 	p.log.Info("standing by", "generation", p.generation, "to", c.generation, "pid", c.pid, "probation", probation)
 
 	ctx, cancel := context.WithCancel(context.Background())

@@ -47,7 +47,11 @@ func (p *Process) inherit() error {
 		"protocol", strconv.Itoa(protocolVersion), "pid", strconv.Itoa(os.Getpid()), "version", p.o.Version))
 	p.mail = p.up.in
 	p.up.takes[msgSecrets] = p.tickets.take
-	p.up.over = p.tickets.none
+	p.up.takes[msgState] = p.blobs.receive
+	p.up.over = func() {
+		p.tickets.none()
+		p.blobs.none()
+	}
 	go p.up.read()
 	return nil
 }
@@ -72,6 +76,9 @@ func (p *Process) readOffer(offer message) error {
 	p.installPath, p.dir = offer.get("install"), offer.get("dir")
 	if offer.get("secrets") != "" {
 		p.tickets.expected = make(chan struct{})
+	}
+	if offer.get("state") != "" {
+		p.blobs.expect()
 	}
 	return p.takeSockets(offer.fields["socket"])
 }

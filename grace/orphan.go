@@ -58,6 +58,7 @@ func (p *Process) orphaned() stateFunc {
 				p.log.Error("commit without a predecessor", "err", err)
 			}
 			p.forsake()
+			p.blobs.forget()
 			p.set(Serving)
 			close(p.active)
 			p.log.Info("serving", "generation", p.generation)

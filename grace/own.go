@@ -132,6 +132,7 @@ func (p *Process) confirmed(m message) stateFunc {
 	setCrashOutput(nil)
 	p.accept(true, true)
 	p.forsake()
+	p.blobs.forget()
 	p.set(Serving)
 	if m.get("hangup") != "" {
 		p.hangupKept = true

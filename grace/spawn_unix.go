@@ -47,6 +47,7 @@ func (p *Process) spawn(path string, probation time.Duration) (*child, error) {
 
 	// The offer lies in the socket before the successor is born: it has it even if we die right after the fork.
 	l := newLink(ours)
+	l.takes[msgDeclined] = p.declined
 	if err := l.send(offer); err != nil {
 		l.close()
 		words.abandon()
@@ -112,6 +113,7 @@ func (p *Process) offer(probation time.Duration) (message, []uintptr, error) {
 		"install", p.installPath,
 		"dir", p.dir,
 		"secrets", "1",
+		"state", "1",
 		"probation", strconv.FormatInt(probation.Milliseconds(), 10))
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -51,7 +51,9 @@ const (
 	msgAway     = "AWAY"     // ← I stand by for a successor of my own, or drain: my exit is no verdict
 	msgBack     = "BACK"     // ← I serve again
 
-	msgSecrets = "SECRETS" // → the keys of TLS session tickets, after HELLO; an offer with secrets=1 promises it
+	msgSecrets  = "SECRETS"  // → the keys of TLS session tickets, after HELLO; an offer with secrets=1 promises it
+	msgState    = "STATE"    // → a piece of a blob, or the end of a round of them; an offer with state=1 promises both rounds
+	msgDeclined = "DECLINED" // ← a blob that cannot be read
 )
 
 func newMessage(kind string, pairs ...string) message {
