@@ -23,13 +23,16 @@ type child struct {
 	status *os.ProcessState // after gone
 
 	// Only the owner of the state uses these.
-	claimed  map[int]bool // places in the offer
-	finished bool         // its exit is no verdict: it was told to stop, or has a successor of its own
+	claimed   map[int]bool // places in the offer
+	finished  bool         // its exit is no verdict: it was told to stop, or has a successor of its own
+	moves     bool         // it takes connections
+	mover     *mover
+	stopMoves context.CancelFunc // nil until the moves begin
 }
 
 func newChild(pid, generation int, path string, l *link, words *lastWords) *child {
 	c := &child{pid: pid, generation: generation, path: path, link: l, words: words,
-		gone: make(chan struct{}), claimed: map[int]bool{}}
+		gone: make(chan struct{}), claimed: map[int]bool{}, mover: newMover(l)}
 	proc, err := os.FindProcess(pid)
 	if err != nil { // never on Unix
 		panic(err)

@@ -11,6 +11,8 @@ type conns struct {
 	mu      sync.Mutex
 	set     map[*tracked]struct{}
 	changed chan struct{} // holds one token after any change
+
+	mover atomic.Pointer[mover] // set while connections may move to the successor
 }
 
 func newConns() *conns {
@@ -28,11 +30,15 @@ const (
 	phaseHijacked
 )
 
+// tracked is a connection as this process sees it.
 type tracked struct {
 	all   *conns
-	close func() error
+	gate  *gate
+	conn  net.Conn
 	phase atomic.Int32
 	http2 atomic.Pointer[frameConn] // set while HTTP/2 is spoken
+	last  politeWriter              // of the request under way: HTTP/1 has one at a time
+	moves moves
 }
 
 // The wrappers embed the concrete type, so that what it can do (sendfile through ReadFrom, CloseWrite) is
@@ -52,39 +58,49 @@ type otherConn struct {
 	*tracked
 }
 
-func (c tcpConn) Close() error   { return c.tracked.end() }
-func (c unixConn) Close() error  { return c.tracked.end() }
-func (c otherConn) Close() error { return c.tracked.end() }
-
-func (c *conns) add(conn net.Conn) net.Conn {
-	t := &tracked{all: c, close: conn.Close}
+func (c *conns) add(g *gate, conn net.Conn) *tracked {
+	t := &tracked{all: c, gate: g, conn: conn}
 	c.mu.Lock()
 	c.set[t] = struct{}{}
 	c.mu.Unlock()
-	switch v := conn.(type) {
+	return t
+}
+
+// wrap returns the connection as the application gets it.
+func (t *tracked) wrap() net.Conn {
+	switch v := t.conn.(type) {
 	case *net.TCPConn:
 		return tcpConn{v, t}
 	case *net.UnixConn:
 		return unixConn{v, t}
 	}
-	return otherConn{conn, t}
+	return otherConn{t.conn, t}
+}
+
+// bare returns the connection if conn is our wrapper itself, with nothing around it.
+func bare(conn net.Conn) *tracked {
+	switch v := conn.(type) {
+	case tcpConn:
+		return v.tracked
+	case unixConn:
+		return v.tracked
+	case otherConn:
+		return v.tracked
+	}
+	return nil
 }
 
 // trackedOf finds the wrapper below whatever the application or TLS put around it.
 func trackedOf(conn net.Conn) *tracked {
 	for {
-		switch v := conn.(type) {
-		case tcpConn:
-			return v.tracked
-		case unixConn:
-			return v.tracked
-		case otherConn:
-			return v.tracked
-		case interface{ NetConn() net.Conn }:
-			conn = v.NetConn()
-		default:
+		if t := bare(conn); t != nil {
+			return t
+		}
+		v, ok := conn.(interface{ NetConn() net.Conn })
+		if !ok {
 			return nil
 		}
+		conn = v.NetConn()
 	}
 }
 
@@ -93,11 +109,13 @@ func (t *tracked) end() error {
 	delete(t.all.set, t)
 	t.all.mu.Unlock()
 	t.all.note()
-	return t.close()
+	return t.conn.Close()
 }
 
+// enter is told by net/http what the connection does now.
 func (t *tracked) enter(p phase) {
 	t.phase.Store(int32(p))
+	t.moves.enter(p)
 	if fc := t.http2.Load(); fc != nil {
 		fc.enter(p == phaseIdle)
 	}
@@ -117,11 +135,21 @@ func (c *conns) count() int {
 	return len(c.set)
 }
 
-// http2 lists the connections that speak it.
-func (c *conns) http2() (list []*frameConn) {
+// list returns every connection for which which returns true.
+func (c *conns) list(which func(*tracked) bool) (found []*tracked) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for t := range c.set {
+		if which(t) {
+			found = append(found, t)
+		}
+	}
+	return found
+}
+
+// http2 lists the connections that speak it.
+func (c *conns) http2() (list []*frameConn) {
+	for _, t := range c.list(func(t *tracked) bool { return t.http2.Load() != nil }) {
 		if fc := t.http2.Load(); fc != nil {
 			list = append(list, fc)
 		}
@@ -131,14 +159,7 @@ func (c *conns) http2() (list []*frameConn) {
 
 // closeAll closes every connection for which which returns true, and returns their number.
 func (c *conns) closeAll(which func(phase) bool) int {
-	c.mu.Lock()
-	var found []*tracked
-	for t := range c.set {
-		if which(phase(t.phase.Load())) {
-			found = append(found, t)
-		}
-	}
-	c.mu.Unlock()
+	found := c.list(func(t *tracked) bool { return which(phase(t.phase.Load())) })
 	for _, t := range found {
 		t.end()
 	}

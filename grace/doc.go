@@ -20,20 +20,21 @@
 //  3. The predecessor parks: it stops accepting but closes nothing. It stands by while the successor serves on probation,
 //     and watches it: the exit flags of the process every 2 ms, the socketpair, and a request through each real
 //     socket once in every health interval.
-//  4. In the second half of probation its remaining connections are told to go: the next answer says
-//     Connection: close (HTTP/1), or a GOAWAY is sent (HTTP/2).
+//  4. In the second half of probation its connections move over: an idle HTTP/1 connection without TLS is sent to the
+//     successor as a descriptor, a busy one when it is idle again, and the client notices nothing. What cannot move is told to go: the
+//     next answer says Connection: close (HTTP/1 over TLS), or a GOAWAY is sent (HTTP/2).
 //  5. When probation is over and the last round of health was good, it runs the commit, sends COMMIT, and drains. A
 //     connection that stays silent until the drain deadline is closed then.
 //
 // A successor that exits, hangs or falls ill before COMMIT is killed, and the predecessor accepts again at once: its
-// sockets never closed, so clients waited in the kernel's queue. Only what the successor had accepted is lost. If
+// sockets never closed, so clients waited in the kernel's queue. Only what the successor had accepted, or was given, is lost. If
 // the predecessor dies instead, the successor ends its probation by itself (Options.Orphaned). If the
 // successor dies after COMMIT while the predecessor still drains, that one serves again and starts the install path anew.
 //
 // # Guarantees
 //
-//   - No request is lost by a handover on connections that speak HTTP/1, as long as an idle one speaks once before the drain
-//     deadline.
+//   - No request is lost by a handover, and no connection that speaks HTTP/1 without TLS is closed. Over TLS, an idle connection must
+//     speak once before the drain deadline.
 //   - A failed handover leaves this process serving, and says why ([HandoverError]): the cause, and the last words
 //     of the successor.
 //   - One handover at a time: others get a [BusyError] that names the state. One HUP is kept and runs after the commit.
@@ -48,8 +49,8 @@
 //
 // # What it does not do
 //
-// It knows nothing of releases, signatures or the executable on disk (package updater does). Idle connections
-// are not moved yet: they stay with the predecessor until they speak. On macOS and BSD the exit flags are not there to
+// It knows nothing of releases, signatures or the executable on disk (package updater does). A connection inside TLS cannot move: its
+// keys and counters are in this process. On macOS and BSD the exit flags are not there to
 // read, so a crash is noticed by the end of the socketpair. On Windows a Process serves, but Handover returns
 // errors.ErrUnsupported.
 //

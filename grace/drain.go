@@ -17,18 +17,25 @@ const lastStand = 5 * time.Second
 // drainReplaced finishes what was accepted, while the successor serves. Nothing is closed that may yet carry a request, until
 // the deadline; and the sockets stay open, parked, in case the successor dies (row 8d).
 func (p *Process) drainReplaced() stateFunc {
+	c := p.child
+	p.beginMoves(c)
 	p.beginDrain()
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	c := p.child
 	dying := c.watch(ctx, drainPeriod)
 	mail := c.link.in
 	deadline, stop := p.drainDeadline()
 	defer stop()
-	for p.conns.count() > 0 {
+	late, stop := after(p.o.DrainTimeout / 2)
+	defer stop()
+	// The predecessor may send us its last connections, if it still drains, too; and through us it hears of the youngest.
+	for over := false; p.conns.count() > 0 || p.mail != nil && !over; {
 		select {
 		case <-p.conns.changed: // count again
+		case <-late:
+			c.mover.late.Store(true)
 		case <-deadline:
+			over = true
 			n := p.conns.closeAll(func(phase) bool { return true })
 			p.log.Warn("drain deadline: close what is left", "generation", p.generation, "connections", n)
 		case m, ok := <-mail:
@@ -63,6 +70,7 @@ func (p *Process) drainReplaced() stateFunc {
 func (p *Process) stopped() stateFunc {
 	// A successor that is stopped before COMMIT leaves the files of Unix sockets to its predecessor, as long as that lives.
 	early := p.State() == Starting || p.State() == Probation
+	p.endMoves(p.child)
 	lastOwner := p.mail == nil || !early
 	p.beginDrain()
 	p.endGates(lastOwner)
@@ -142,16 +150,19 @@ func (p *Process) beginDrain() {
 	p.log.Info("draining", "generation", p.generation, "connections", p.conns.count())
 }
 
-// drainDeadline returns a channel that never delivers when there is no deadline.
-func (p *Process) drainDeadline() (<-chan time.Time, func()) {
-	if p.o.DrainTimeout < 0 {
+func (p *Process) drainDeadline() (<-chan time.Time, func()) { return after(p.o.DrainTimeout) }
+
+// after returns a timer's channel, which never delivers when d is negative: there is no deadline then.
+func after(d time.Duration) (<-chan time.Time, func()) {
+	if d < 0 {
 		return nil, func() {}
 	}
-	t := time.NewTimer(p.o.DrainTimeout)
+	t := time.NewTimer(d)
 	return t.C, func() { t.Stop() }
 }
 
 func (p *Process) exit(lastOwner bool) stateFunc {
+	p.endMoves(p.child)
 	p.endGates(lastOwner)
 	p.set(Exited)
 	p.o.OnEvent(Event{Step: StepDrained, Generation: p.generation})
@@ -164,6 +175,7 @@ func (p *Process) exit(lastOwner bool) stateFunc {
 func (p *Process) resurrect() stateFunc {
 	c := p.child
 	p.child = nil
+	p.endMoves(c)
 	p.polite.Store(false)
 	p.accept(false, true)
 	p.accept(true, true)

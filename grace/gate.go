@@ -23,10 +23,13 @@ type gate struct {
 	index   int        // its place in the predecessor's offer; -1 if bound here
 	offered int        // its place in the offer to the successor under way; -1 if it came later
 
-	mu     sync.Mutex
-	open   chan struct{} // closed while accepting
-	parked bool
-	closed chan struct{}
+	mu      sync.Mutex
+	open    chan struct{} // closed while accepting
+	parked  bool
+	closed  chan struct{}
+	arrived []*tracked    // connections of the predecessor, for Accept
+	bell    chan struct{} // holds a token when one has come
+	nudged  bool          // the deadline on ln is there to wake Accept for them
 
 	web atomic.Pointer[webService] // set when HTTP is served on it: how to probe it
 }
@@ -37,7 +40,7 @@ type deadlineListener interface {
 }
 
 func newGate(p *Process, s Socket, ln deadlineListener) *gate {
-	g := &gate{p: p, socket: s, ln: ln, parked: true, offered: -1, open: make(chan struct{}), closed: make(chan struct{})}
+	g := &gate{p: p, socket: s, ln: ln, parked: true, offered: -1, open: make(chan struct{}), closed: make(chan struct{}), bell: make(chan struct{}, 1)}
 	ln.SetDeadline(past)
 	return g
 }
@@ -57,7 +60,7 @@ func (g *gate) resume() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.parked {
-		g.parked = false
+		g.parked, g.nudged = false, false
 		g.ln.SetDeadline(time.Time{})
 		close(g.open)
 	}
@@ -75,27 +78,82 @@ func (g *gate) end() {
 	}
 }
 
-// Accept waits until the gate is open and a connection comes.
+// Accept waits until the gate is open and a connection comes, or one that has moved here from the predecessor; of those
+// there may be many at once, so fresh ones go first.
 func (g *gate) Accept() (net.Conn, error) {
 	for {
-		g.mu.Lock()
-		open := g.open
-		g.mu.Unlock()
+		t, open := g.next()
+		if t != nil {
+			return t.wrap(), nil
+		}
 		select {
 		case <-open:
+		case <-g.bell:
+			continue
 		case <-g.closed:
+			if t, _ := g.next(); t != nil {
+				return t.wrap(), nil
+			}
 			return nil, net.ErrClosed
 		}
 		c, err := g.ln.Accept()
 		switch {
 		case err == nil:
-			return g.p.conns.add(c), nil
+			return g.p.conns.add(g, c).wrap(), nil
 		case errors.Is(err, os.ErrDeadlineExceeded):
-			continue // parked meanwhile
+			continue // parked, or nudged
 		case g.isClosed():
-			return nil, net.ErrClosed
+			continue
 		}
 		return nil, err
+	}
+}
+
+// yield is how long a connection that has moved here waits for a fresh one that is about to be accepted.
+const yield = time.Millisecond
+
+// next returns the connection that moved here first, unless a fresh one waits in the kernel's queue; and what says that
+// the gate is open.
+func (g *gate) next() (*tracked, <-chan struct{}) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	busy := !g.parked && !g.isClosed()
+	switch {
+	case len(g.arrived) > 0 && busy && waiting(g.ln):
+		g.nudge(time.Now().Add(yield)) // somebody else may take it
+	case len(g.arrived) > 0:
+		t := g.arrived[0]
+		g.arrived = g.arrived[1:]
+		return t, g.open
+	case g.nudged && busy:
+		g.nudged = false
+		g.ln.SetDeadline(time.Time{})
+	}
+	return nil, g.open
+}
+
+// nudge makes Accept look again at the given time. The caller holds mu; the gate is open.
+func (g *gate) nudge(at time.Time) {
+	g.nudged = true
+	g.ln.SetDeadline(at)
+}
+
+// bring gives a connection that has moved here to Accept, even while the gate is parked: the predecessor does not serve it
+// any more.
+func (g *gate) bring(t *tracked) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.isClosed() { // stopped meanwhile
+		t.end()
+		return
+	}
+	g.arrived = append(g.arrived, t)
+	if !g.parked {
+		g.nudge(past)
+	}
+	select {
+	case g.bell <- struct{}{}:
+	default:
 	}
 }
 

@@ -56,6 +56,7 @@ func (p *Process) awaitReady(r *request, c *child, probation time.Duration) stat
 			case m.kind == msgHello && c.wrapped(m):
 				return p.undo(r, c, CauseExited, fmt.Errorf("it runs as pid %s below pid %d: a wrapper must exec it", m.get("pid"), c.pid))
 			case m.kind == msgHello:
+				c.moves = m.get("moves") != ""
 				c.words.greeted()
 				p.sendSecrets(c)
 				go p.sendState(c, roundStart)
@@ -141,6 +142,7 @@ func (p *Process) standby(r *request, c *child, probation time.Duration) stateFu
 				return p.committing(r, c)
 			}
 		case <-half.C:
+			p.beginMoves(c)
 			p.takeLeave()
 		case <-end.C:
 			patient.over = true
@@ -186,6 +188,7 @@ func (p *Process) stopBoth(r *request, c *child) stateFunc {
 // undo is row 8b: serve again at once, then find out why.
 func (p *Process) undo(r *request, c *child, cause Cause, why error) stateFunc {
 	c.kill()
+	p.endMoves(c)
 	p.polite.Store(false)
 	p.accept(false, true)
 	p.accept(true, true)

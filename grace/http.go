@@ -89,6 +89,9 @@ func (p *Process) prepare(srv *http.Server) *politeHandler {
 		if t := trackedOf(c); t != nil {
 			switch s {
 			case http.StateNew:
+				if bare(c) != nil {
+					t.moves.watch()
+				}
 				t.enter(phaseNew)
 			case http.StateActive:
 				t.enter(phaseActive)
@@ -108,10 +111,10 @@ func (p *Process) prepare(srv *http.Server) *politeHandler {
 // trackedKey finds the connection of a request.
 type trackedKey struct{}
 
-// twoSteps reports whether the request's HTTP/2 connection is told to go by frames of our own.
-func twoSteps(r *http.Request) bool {
+// trackedBy returns the connection of a request, or nil.
+func trackedBy(r *http.Request) *tracked {
 	t, _ := r.Context().Value(trackedKey{}).(*tracked)
-	return t != nil && t.http2.Load() != nil
+	return t
 }
 
 // politeHandler marks the last answer on each connection of a process on its way out.
@@ -122,31 +125,38 @@ type politeHandler struct {
 }
 
 func (h *politeHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	t := trackedBy(r)
 	if r.ProtoMajor != 1 {
 		// Without frames of our own (HTTP/2 without TLS), setting the header makes net/http send its one GOAWAY.
-		if h.p.polite.Load() && !twoSteps(r) {
+		if h.p.polite.Load() && (t == nil || t.http2.Load() == nil) {
 			w.Header().Set("Connection", "close")
 		}
 		h.next.ServeHTTP(w, r)
 		return
 	}
-	pw := &politeWriter{ResponseWriter: w, p: h.p}
+	pw := &politeWriter{}
+	if t != nil {
+		pw = &t.last
+	}
+	*pw = politeWriter{ResponseWriter: w, p: h.p, t: t}
 	h.next.ServeHTTP(pw, r)
 	pw.mark() // a handler that wrote nothing
 }
 
 // politeWriter decides as late as it can, when the header goes out: an answer that took long to make must not
-// promise to keep a connection whose process has been replaced meanwhile.
+// promise to keep a connection whose process has been replaced meanwhile. A connection that can move stays open, and goes
+// when it is idle.
 type politeWriter struct {
 	http.ResponseWriter
 	p      *Process
+	t      *tracked // nil if the server has hidden it from us
 	marked bool
 }
 
 func (w *politeWriter) mark() {
 	if !w.marked {
 		w.marked = true
-		if w.p.polite.Load() {
+		if w.p.polite.Load() && !w.p.moving(w.t) {
 			w.Header().Set("Connection", "close")
 		}
 	}

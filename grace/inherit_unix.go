@@ -44,7 +44,8 @@ func (p *Process) inherit() error {
 	}
 	// If the predecessor has died meanwhile, the end of the link says so: we have the sockets, and go on.
 	p.up.send(newMessage(msgHello,
-		"protocol", strconv.Itoa(protocolVersion), "pid", strconv.Itoa(os.Getpid()), "version", p.o.Version))
+		"protocol", strconv.Itoa(protocolVersion), "pid", strconv.Itoa(os.Getpid()), "version", p.o.Version, "moves", "1"))
+	p.up.takes[msgConn] = p.adopt
 	p.mail = p.up.in
 	p.up.takes[msgSecrets] = p.tickets.take
 	p.up.takes[msgState] = p.blobs.receive

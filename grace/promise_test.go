@@ -29,8 +29,7 @@ func promised(full int) int {
 	return full / 10
 }
 
-// TestPromiseG1: no failed request over upgrades, on connections of every kind; nobody retries. Connections do not
-// move yet, so an idle one must speak once before the drain deadline: here each does, every 200 ms.
+// TestPromiseG1: no failed request over upgrades, on connections of every kind; nobody retries.
 func TestPromiseG1(t *testing.T) {
 	s := start(t, "full", "GRACE_TEST_PROBATION=150ms")
 	s.waitUp()

@@ -51,6 +51,10 @@ const (
 	msgAway     = "AWAY"     // ← I stand by for a successor of my own, or drain: my exit is no verdict
 	msgBack     = "BACK"     // ← I serve again
 
+	msgConn    = "CONN"    // → one idle connection, as a descriptor: its number, its socket's place in the offer, the rest of its idle time
+	msgTaken   = "TAKEN"   // ← the connection of this number is mine; sent before a byte of it is read
+	msgRefused = "REFUSED" // ← it is not: go on with it
+
 	msgSecrets  = "SECRETS"  // → the keys of TLS session tickets, after HELLO; an offer with secrets=1 promises it
 	msgState    = "STATE"    // → a piece of a blob, or the end of a round of them; an offer with state=1 promises both rounds
 	msgDeclined = "DECLINED" // ← a blob that cannot be read
@@ -66,15 +70,23 @@ func newMessage(kind string, pairs ...string) message {
 
 func (m message) get(name string) string { return m.fields.Get(name) }
 
-func writeMessage(w io.Writer, m message) error {
+// frame is the message as it goes over the link: its length, 4 bytes big-endian, then kind?fields.
+func (m message) frame() ([]byte, error) {
 	body := m.kind + "?" + m.fields.Encode()
 	n := len(body) + len(m.secret)
 	if n > maxFrame {
-		return fmt.Errorf("send %s: %d bytes, more than %d", m.kind, n, maxFrame)
+		return nil, fmt.Errorf("send %s: %d bytes, more than %d", m.kind, n, maxFrame)
 	}
 	frame := binary.BigEndian.AppendUint32(make([]byte, 0, 4+n), uint32(n))
-	frame = append(append(frame, body...), m.secret...)
-	defer clear(frame)
+	return append(append(frame, body...), m.secret...), nil
+}
+
+func writeMessage(w io.Writer, m message) error {
+	frame, err := m.frame()
+	if err != nil {
+		return err
+	}
+	defer clear(frame) // it may be a secret
 	if _, err := w.Write(frame); err != nil {
 		return fmt.Errorf("send %s: %w", m.kind, err)
 	}
@@ -129,13 +141,16 @@ func newLink(conn net.Conn) *link {
 func (l *link) read() {
 	defer close(l.in)
 	defer l.over()
+	r := rightsReader{conn: l.conn, got: noDescriptor}
+	defer r.drop()
 	for {
-		m, err := readMessage(l.conn)
+		r.drop()
+		m, err := readMessage(&r)
 		if err != nil {
 			return
 		}
 		if take := l.takes[m.kind]; take != nil {
-			take(m, -1)
+			take(m, r.take())
 			continue
 		}
 		select {
