@@ -9,6 +9,9 @@
 // stands at its install path now, hands it the listening socket, and stands by. The call returns nil when this
 // process has been replaced and has answered its last request, or was stopped by TERM or INT.
 //
+// The surface of beego's grace module stands beside it, name for name: [Server] with TLS, mutual TLS, signal hooks and shutdown callbacks. A program
+// that was written for it changes its import.
+//
 // # The handover
 //
 // A [Process] owns named listeners. [Process.Handover] goes through these steps:

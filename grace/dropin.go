@@ -16,25 +16,18 @@ const claimPatience = 2 * time.Second
 // install path, hands it the socket and stands by for [DefaultProbation]. It returns nil when this process has been
 // replaced and drained, or stopped by TERM or INT. Several servers may run in one program.
 func ListenAndServe(addr string, handler http.Handler) error {
-	d, err := dropIn()
-	if err != nil {
-		return err
-	}
-	if addr == "" {
-		addr = ":http"
-	}
-	ln, err := d.Listen("tcp", addr)
-	if err != nil {
-		return err
-	}
-	d.tell()
-	return d.Serve(&http.Server{Addr: addr, Handler: handler}, ln)
+	return NewServer(addr, handler).ListenAndServe()
 }
 
-// shared is the Process behind the drop-in functions.
+// ListenAndServeTLS is ListenAndServe for HTTPS, HTTP/2 included.
+func ListenAndServeTLS(addr string, certFile string, keyFile string, handler http.Handler) error {
+	return NewServer(addr, handler).ListenAndServeTLS(certFile, keyFile)
+}
+
+// shared is the Process behind the drop-in functions and the servers of NewServer.
 type shared struct {
 	*Process
-	claimed chan struct{} // one token for each server that listens
+	claimed chan struct{} // one token for each server that begins to serve
 }
 
 var dropIn = sync.OnceValues(func() (*shared, error) {
@@ -55,25 +48,34 @@ func (d *shared) tell() {
 	}
 }
 
-// declare says READY when every inherited socket is claimed, or none was for a while; in generation 1 at the
-// first server. It goes on taking tokens until the process ends.
+// declare says READY when every inherited socket is claimed, or none was for a while, and every listener is served; in
+// generation 1 at the first server. It goes on taking tokens until the process ends.
 func (d *shared) declare() {
 	patience := time.NewTimer(claimPatience)
 	defer patience.Stop()
 	ready := false
 	for {
+		late := false
 		select {
 		case <-d.claimed:
 			patience.Reset(claimPatience)
-			if ready || d.generation > 1 && d.unclaimed() > 0 {
-				continue
-			}
 		case <-patience.C:
-			if ready || d.opened() == 0 {
-				continue
-			}
+			late = true
 		case <-d.exited:
 			return
+		}
+		if ready || d.opened() == 0 {
+			continue
+		}
+		inherited, open := d.unserved()
+		switch {
+		case d.generation == 1:
+		case late && len(open) > 0:
+			d.log.Warn("not ready: nobody serves on a listener that was opened", "addresses", open)
+			patience.Reset(claimPatience)
+			continue
+		case len(open) > 0, len(inherited) > 0 && !late:
+			continue
 		}
 		ready = true
 		if err := d.Ready(context.Background()); err != nil {

@@ -31,6 +31,8 @@ type gate struct {
 	bell    chan struct{} // holds a token when one has come
 	nudged  bool          // the deadline on ln is there to wake Accept for them
 
+	wanted atomic.Bool // somebody accepts, or is about to
+
 	web atomic.Pointer[webService] // set when HTTP is served on it: how to probe it
 }
 
@@ -81,6 +83,7 @@ func (g *gate) end() {
 // Accept waits until the gate is open and a connection comes, or one that has moved here from the predecessor; of those
 // there may be many at once, so fresh ones go first.
 func (g *gate) Accept() (net.Conn, error) {
+	g.wanted.Store(true)
 	for {
 		t, open := g.next()
 		if t != nil {

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/moult-go/moult/grace/role"
@@ -137,6 +138,7 @@ type Process struct {
 	state   atomic.Int32
 
 	conns  *conns
+	hooks  hooks
 	polite atomic.Bool // answers say Connection: close
 
 	tickets tickets
@@ -151,6 +153,7 @@ type Process struct {
 	// What others ask of the goroutine that owns the state.
 	requests  chan *request
 	readiness chan readiness
+	told      chan os.Signal // stops as they arrive: relay passes them on to stops
 	stops     chan os.Signal
 	hangups   chan os.Signal
 
@@ -198,17 +201,20 @@ func New(o Options) (*Process, error) {
 		accepting: map[bool]bool{},
 		requests:  make(chan *request),
 		readiness: make(chan readiness),
+		told:      make(chan os.Signal, 8),
 		stops:     make(chan os.Signal, 8),
 		hangups:   make(chan os.Signal, 1),
 		active:    make(chan struct{}),
 		draining:  make(chan struct{}),
 		exited:    make(chan struct{}),
 		tickets:   tickets{due: make(chan struct{}, 1)},
+		hooks:     hooks{over: make(chan struct{})},
 	}
 	if err := p.begin(); err != nil {
 		return nil, err
 	}
 	p.watchSignals()
+	go p.relay()
 	go p.own()
 	return p, nil
 }
@@ -234,7 +240,7 @@ func (p *Process) begin() error {
 func (p *Process) watchSignals() {
 	for _, s := range stopSignals {
 		if !signal.Ignored(s) {
-			signal.Notify(p.stops, s)
+			signal.Notify(p.told, s)
 		}
 	}
 	for _, s := range hangupSignals {
@@ -292,7 +298,7 @@ func (p *Process) Handover(ctx context.Context, path string, commit func() error
 // Stop asks for a drain and an end, as TERM does. In standby it is passed on to the successor.
 func (p *Process) Stop() {
 	select {
-	case p.stops <- os.Interrupt:
+	case p.told <- syscall.SIGTERM:
 	default:
 	}
 }

@@ -12,19 +12,19 @@ import (
 	"sync"
 )
 
-// Serve serves HTTP on a listener of this Process until the process has drained; then it returns nil. Before
+// Serve serves HTTP on a listener of this Process, or on one that wraps it, until the process has drained; then it returns nil. Before
 // it starts, it wraps srv.Handler, srv.ConnState and srv.ConnContext: once this process is on its way out, every answer on
 // HTTP/1 says Connection: close, and HTTP/2 gets a GOAWAY in two steps. http.Server.Shutdown is never called: since
 // Go's fix of issue 65802 it drops requests that it has already read.
 func (p *Process) Serve(srv *http.Server, ln net.Listener) error {
-	return p.serve(srv, ln, false, func(g *gate) error { return srv.Serve(g) })
+	return p.serve(srv, ln, false, func() error { return srv.Serve(ln) })
 }
 
 // ServeTLS is Serve for HTTPS, with the arguments of http.Server.ServeTLS: empty file names when srv.TLSConfig
 // has the certificates. Sessions resume in later generations: the keys of session tickets are passed on and changed every
 // 24 hours, unless srv.TLSConfig looks after tickets by itself (SetSessionTicketKeys, SessionTicketsDisabled, WrapSession).
 func (p *Process) ServeTLS(srv *http.Server, ln net.Listener, certFile, keyFile string) error {
-	return p.serve(srv, ln, true, func(g *gate) error {
+	return p.serve(srv, ln, true, func() error {
 		// A first call on a listener that is closed sets HTTP/2 up, and does nothing else.
 		if err := srv.ServeTLS(closedListener{}, certFile, keyFile); !errors.Is(err, net.ErrClosed) {
 			return err
@@ -38,23 +38,35 @@ func (p *Process) ServeTLS(srv *http.Server, ln net.Listener, certFile, keyFile 
 			p.tickets.attend(cfg)
 			defer p.tickets.leave(cfg)
 		}
-		return srv.Serve(tls.NewListener(g, cfg))
+		return srv.Serve(tls.NewListener(ln, cfg))
 	})
 }
 
-func (p *Process) serve(srv *http.Server, ln net.Listener, secure bool, run func(*gate) error) error {
-	g, ok := ln.(*gate)
-	if !ok || g.p != p {
-		return fmt.Errorf("serve on %s: not a listener of this process", ln.Addr())
+func (p *Process) serve(srv *http.Server, ln net.Listener, secure bool, run func() error) error {
+	g := p.gateBelow(ln)
+	if g == nil {
+		return fmt.Errorf("serve on %s: not a listener of this Process, so no successor could have it: open it with Listen or Open", ln.Addr())
 	}
 	p.prepare(srv)
 	g.web.Store(&webService{path: p.o.HealthPath, secure: secure})
-	err := run(g)
+	err := run()
 	if errors.Is(err, net.ErrClosed) {
 		<-p.exited
 		return nil
 	}
 	return err
+}
+
+// gateBelow finds the gate that ln is, or that the application has wrapped: a wrapper's address is the gate's, the same pointer.
+func (p *Process) gateBelow(ln net.Listener) *gate {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, g := range p.gates {
+		if ln.Addr() == g.Addr() {
+			return g
+		}
+	}
+	return nil
 }
 
 type closedListener struct{}

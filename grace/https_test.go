@@ -79,6 +79,15 @@ func startHTTPS(t *testing.T) *server {
 func startTLS(t *testing.T, program string) *server {
 	t.Helper()
 	dir := t.TempDir()
+	writeCertificate(t, dir)
+	s := startIn(t, dir, program)
+	s.waitUp()
+	return s
+}
+
+// writeCertificate makes cert.pem and key.pem, for localhost.
+func writeCertificate(t *testing.T, dir string) {
+	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
@@ -97,9 +106,6 @@ func startTLS(t *testing.T, program string) *server {
 			t.Fatal(err)
 		}
 	}
-	s := startIn(t, dir, program)
-	s.waitUp()
-	return s
 }
 
 // TestPromiseG3: POSTs that nobody retries over TLS: HTTP/1.1, and HTTP/2 with 1, 16 and 50 streams at once, in frames written by

@@ -78,11 +78,19 @@ func (p *Process) Inherited(name string) (Socket, bool) {
 	return Socket{}, false
 }
 
-// unclaimed counts the inherited sockets that nobody has asked for.
-func (p *Process) unclaimed() int {
+// unserved names the sockets on which nobody accepts: inherited ones that nobody has asked for, and open listeners.
+func (p *Process) unserved() (inherited, open []string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return len(p.heirlooms)
+	for _, in := range p.heirlooms {
+		inherited = append(inherited, in.socket.Address)
+	}
+	for _, g := range p.gates {
+		if !g.wanted.Load() && !g.isClosed() {
+			open = append(open, g.socket.Address)
+		}
+	}
+	return inherited, open
 }
 
 // opened counts the listeners that the application has.

@@ -3,6 +3,7 @@ package grace
 import (
 	"context"
 	"os"
+	"syscall"
 	"time"
 )
 
@@ -52,8 +53,7 @@ func (p *Process) starting() stateFunc {
 				p.mail, orphan = nil, true
 				patience = time.After(p.o.StartTimeout)
 			case m.kind == msgStop:
-				p.stopRequested()
-				return p.stopped
+				p.Stop()
 			}
 		}
 	}
@@ -99,8 +99,7 @@ func (p *Process) onProbation() stateFunc {
 			case msgHealth:
 				go p.vote()
 			case msgStop:
-				p.stopRequested()
-				return p.stopped
+				p.Stop()
 			case msgCommit:
 				return p.confirmed(m)
 			}
@@ -192,20 +191,22 @@ func (p *Process) hangup() {
 	if act == nil {
 		act = func(ctx context.Context) error { return p.Handover(ctx, p.installPath, nil) }
 	}
-	go func() {
+	p.hooks.running.Go(func() {
 		defer close(done)
 		ctx, cancel := context.WithCancel(context.Background())
 		defer cancel()
+		p.runHooks(PreSignal, syscall.SIGHUP)
 		if err := act(ctx); err != nil {
 			p.log.Error("hot restart", "generation", p.generation, "path", p.installPath, "err", err)
 		}
-	}()
+		p.runHooks(PostSignal, syscall.SIGHUP)
+	})
 }
 
 // stopRequested notes a stop and reports whether it is the second, more than a second after the first.
 func (p *Process) stopRequested() (again bool) {
 	if p.firstStop.IsZero() {
-		p.firstStop = time.Now()
+		p.firstStop = p.hooks.firstStop()
 		return false
 	}
 	return time.Since(p.firstStop) > time.Second

@@ -19,14 +19,14 @@ func TestLateHangup(t *testing.T) {
 
 // TestHeard: whatever state we are in, a stop that our predecessor passes on is one of ours, and its end is no event.
 func TestHeard(t *testing.T) {
-	p := &Process{mail: make(chan message), stops: make(chan os.Signal, 1)}
+	p := &Process{mail: make(chan message), told: make(chan os.Signal, 1)}
 	p.heard(newMessage(msgStop), true)
-	if len(p.stops) != 1 {
+	if len(p.told) != 1 {
 		t.Error("the stop is lost")
 	}
 	p.heard(newMessage("SOMETHING LATER"), true)
 	p.heard(message{}, false)
-	if p.mail != nil || len(p.stops) != 1 || p.hangupKept {
+	if p.mail != nil || len(p.told) != 1 || p.hangupKept {
 		t.Error("the end of the predecessor was taken for something else")
 	}
 }
