@@ -25,6 +25,7 @@ type child struct {
 	// Only the owner of the state uses these.
 	claimed   map[int]bool // places in the offer
 	finished  bool         // its exit is no verdict: it was told to stop, or has a successor of its own
+	step      time.Time    // when the last Event about it was told
 	moves     bool         // it takes connections
 	mover     *mover
 	stopMoves context.CancelFunc // nil until the moves begin

@@ -13,6 +13,7 @@ type conns struct {
 	changed chan struct{} // holds one token after any change
 
 	mover atomic.Pointer[mover] // set while connections may move to the successor
+	total counters
 }
 
 func newConns() *conns {
@@ -39,6 +40,8 @@ type tracked struct {
 	http2 atomic.Pointer[frameConn] // set while HTTP/2 is spoken
 	last  politeWriter              // of the request under way: HTTP/1 has one at a time
 	moves moves
+
+	hijacked atomic.Pointer[net.Conn] // what Hijack returned
 }
 
 // The wrappers embed the concrete type, so that what it can do (sendfile through ReadFrom, CloseWrite) is
@@ -105,11 +108,20 @@ func trackedOf(conn net.Conn) *tracked {
 }
 
 func (t *tracked) end() error {
+	if t.leave() && t.gate.p.polite.Load() && !t.moves.gone() {
+		t.all.total.drained.Add(1)
+	}
+	return t.conn.Close()
+}
+
+// leave takes the connection off the list, and reports whether it was on it.
+func (t *tracked) leave() bool {
 	t.all.mu.Lock()
+	_, was := t.all.set[t]
 	delete(t.all.set, t)
 	t.all.mu.Unlock()
 	t.all.note()
-	return t.conn.Close()
+	return was
 }
 
 // enter is told by net/http what the connection does now.
@@ -157,11 +169,21 @@ func (c *conns) http2() (list []*frameConn) {
 	return list
 }
 
-// closeAll closes every connection for which which returns true, and returns their number.
-func (c *conns) closeAll(which func(phase) bool) int {
-	found := c.list(func(t *tracked) bool { return which(phase(t.phase.Load())) })
-	for _, t := range found {
+// closeQuiet closes every connection on which no answer is owed.
+func (c *conns) closeQuiet() {
+	for _, t := range c.list(func(t *tracked) bool { return quiet(phase(t.phase.Load())) }) {
 		t.end()
 	}
-	return len(found)
+}
+
+// cut closes every connection, whatever it does, and returns their number.
+func (c *conns) cut() (n int) {
+	for _, t := range c.list(func(*tracked) bool { return true }) {
+		if t.leave() {
+			c.total.cut.Add(1)
+			n++
+		}
+		t.conn.Close()
+	}
+	return n
 }

@@ -34,6 +34,10 @@
 // the predecessor dies instead, the successor ends its probation by itself (Options.Orphaned). If the
 // successor dies after COMMIT while the predecessor still drains, that one serves again and starts the install path anew.
 //
+// While it drains, the next upgrade may begin. The youngest generation knows those that still drain, their age and what they have left
+// ([Process.Older]); when there are more than Options.MaxDraining, the oldest closes what it has left and goes. Connections that a handler has
+// hijacked (WebSockets) neither move nor end by themselves: Options.OnDrain is called for each, and they have until the drain deadline.
+//
 // # Guarantees
 //
 //   - No request is lost by a handover, and no connection that speaks HTTP/1 without TLS is closed. Over TLS, an idle connection must

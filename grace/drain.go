@@ -28,7 +28,10 @@ func (p *Process) drainReplaced() stateFunc {
 	defer stop()
 	late, stop := after(p.o.DrainTimeout / 2)
 	defer stop()
-	// The predecessor may send us its last connections, if it still drains, too; and through us it hears of the youngest.
+	since, report := time.Now(), time.NewTicker(reportPeriod)
+	defer report.Stop()
+	p.introduceOlder(c, since)
+	// The predecessor may send us its last connections, if it still drains, too; and through us the youngest hears of it.
 	for over := false; p.conns.count() > 0 || p.mail != nil && !over; {
 		select {
 		case <-p.conns.changed: // count again
@@ -36,8 +39,9 @@ func (p *Process) drainReplaced() stateFunc {
 			c.mover.late.Store(true)
 		case <-deadline:
 			over = true
-			n := p.conns.closeAll(func(phase) bool { return true })
-			p.log.Warn("drain deadline: close what is left", "generation", p.generation, "connections", n)
+			p.cutAll("drain deadline: close what is left")
+		case <-report.C:
+			c.link.send(p.drainReport(since))
 		case m, ok := <-mail:
 			switch {
 			case !ok:
@@ -46,6 +50,11 @@ func (p *Process) drainReplaced() stateFunc {
 				c.finished = true
 			case m.kind == msgBack:
 				c.finished = false
+			case m.kind == msgCut && m.get("generation") == strconv.Itoa(p.generation):
+				over = true
+				p.cutAll("too many generations drain: close what is left")
+			case m.kind == msgCut:
+				p.up.send(m)
 			}
 		case <-dying:
 			if !c.finished {
@@ -53,16 +62,26 @@ func (p *Process) drainReplaced() stateFunc {
 			}
 			dying = nil
 		case <-p.stops:
-			again := p.stopRequested()
-			p.conns.closeAll(func(ph phase) bool { return again || quiet(ph) })
+			over = true
+			if p.stopRequested() {
+				p.cutAll("second stop: close everything")
+			}
+			p.conns.closeQuiet()
 		case <-p.hangups:
 			p.log.Info("HUP ignored: this process was replaced", "generation", p.generation, "successor", c.pid)
 		case r := <-p.requests:
 			r.done <- &BusyError{p.State()}
 		case m, ok := <-p.mail:
+			if m.kind == msgDrain {
+				c.link.send(m)
+				break
+			}
 			p.heard(m, ok)
 		}
 	}
+	gone := p.drainReport(since)
+	gone.fields.Set("gone", "1")
+	c.link.send(gone)
 	return p.exit(false)
 }
 
@@ -87,11 +106,11 @@ func (p *Process) stopped() stateFunc {
 		select {
 		case <-p.conns.changed:
 			if closing {
-				p.conns.closeAll(quiet)
+				p.conns.closeQuiet()
 			}
 		case <-duck:
 			closing = true
-			p.conns.closeAll(quiet)
+			p.conns.closeQuiet()
 		case <-gone:
 			gone = nil
 		case <-last: // it hangs, and would hold the sockets of the next start
@@ -102,23 +121,21 @@ func (p *Process) stopped() stateFunc {
 			if gone != nil {
 				last = time.After(lastStand)
 			}
-			n := p.conns.closeAll(func(phase) bool { return true })
-			p.log.Warn("drain deadline: close what is left", "generation", p.generation, "connections", n)
+			p.cutAll("drain deadline: close what is left")
 		case m := <-p.mail:
 			if m.kind == msgStop && p.stopRequested() {
-				p.conns.closeAll(func(phase) bool { return true })
+				p.cutAll("second stop: close everything")
 			}
 			if m.kind == "" {
 				p.mail = nil
 			}
 		case <-p.stops:
 			if p.stopRequested() {
-				p.log.Warn("second stop: close everything", "generation", p.generation, "connections", p.conns.count())
 				if gone != nil && last == nil {
 					p.child.link.send(newMessage(msgStop))
 					last = time.After(lastStand)
 				}
-				p.conns.closeAll(func(phase) bool { return true })
+				p.cutAll("second stop: close everything")
 			}
 		case <-p.hangups:
 		case r := <-p.requests:
@@ -126,6 +143,11 @@ func (p *Process) stopped() stateFunc {
 		}
 	}
 	return p.exit(lastOwner)
+}
+
+func (p *Process) cutAll(why string) {
+	n := p.conns.cut()
+	p.log.Warn(why, "generation", p.generation, "connections", n)
 }
 
 // takeLeave tells every connection that this process is on its way out: HTTP/1 with its next answer, HTTP/2 now.
@@ -147,6 +169,7 @@ func (p *Process) beginDrain() {
 	default:
 		close(p.draining)
 	}
+	p.announceDrain()
 	p.log.Info("draining", "generation", p.generation, "connections", p.conns.count())
 }
 
@@ -165,8 +188,13 @@ func (p *Process) exit(lastOwner bool) stateFunc {
 	p.endMoves(p.child)
 	p.endGates(lastOwner)
 	p.set(Exited)
-	p.o.OnEvent(Event{Step: StepDrained, Generation: p.generation})
-	p.log.Info("drained", "generation", p.generation)
+	last := new(time.Time)
+	if p.child != nil {
+		last = &p.child.step
+	}
+	p.tell(Event{Step: StepDrained, Generation: p.generation, PID: os.Getpid()}, last)
+	c := p.Counts()
+	p.log.Info("drained", "generation", p.generation, "moved", c.Moved, "drained", c.Drained, "cut", c.Cut)
 	return nil
 }
 

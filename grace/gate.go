@@ -102,6 +102,7 @@ func (g *gate) Accept() (net.Conn, error) {
 		c, err := g.ln.Accept()
 		switch {
 		case err == nil:
+			g.p.conns.total.accepted.Add(1)
 			return g.p.conns.add(g, c).wrap(), nil
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			continue // parked, or nudged

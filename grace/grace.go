@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -57,6 +58,15 @@ type Options struct {
 	// Default: nothing to commit.
 	Orphaned func(ctx context.Context) (commit func() error, err error)
 
+	// MaxDraining is how many older generations may drain at a time. When there are more, the oldest closes what it has left and goes.
+	// Default 4; negative: no limit.
+	MaxDraining int
+
+	// OnDrain is called when this process begins to drain, once for each open connection that speaks no HTTP any more (it was hijacked,
+	// as for a WebSocket) or never did, in a goroutine of its own: tell the client to move on. conn is what Hijack or Accept returned.
+	// It has until the drain deadline.
+	OnDrain func(conn net.Conn)
+
 	// OnEvent is told of every step of a handover, in order, by the goroutine that owns the state: the
 	// handover waits for it, so it may write a line to disk but no more, and must not wait for the Process.
 	OnEvent func(Event)
@@ -73,6 +83,12 @@ func (o *Options) fill() {
 	def(&o.UpdateProbation, DefaultUpdateProbation)
 	def(&o.DrainTimeout, DefaultTimeout)
 	def(&o.HealthInterval, time.Second)
+	if o.MaxDraining == 0 {
+		o.MaxDraining = 4
+	}
+	if o.OnDrain == nil {
+		o.OnDrain = func(net.Conn) {}
+	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -100,29 +116,6 @@ type Socket struct {
 	Mode os.FileMode
 }
 
-// Event is one step of a handover, or of this process's life.
-type Event struct {
-	Step       Step
-	Generation int    // whom the step is about
-	PID        int    // likewise
-	Path       string // executable of the successor
-	Err        error  // for StepRolledBack
-}
-
-// Step names an Event.
-type Step string
-
-// The steps. A predecessor reports Spawned, Standby, and Committed or RolledBack; then Drained.
-const (
-	StepSpawned     Step = "spawned"     // the successor's process exists
-	StepStandby     Step = "standby"     // it is ready; this process has parked its gate
-	StepCommitted   Step = "committed"   // COMMIT acknowledged; this process drains
-	StepRolledBack  Step = "rolled-back" // this process serves again
-	StepDrained     Step = "drained"     // the last connection is gone, or the deadline was reached
-	StepResurrected Step = "resurrected" // the successor died while this process drained; it serves again
-	StepOrphaned    Step = "orphaned"    // in a successor: the predecessor died before COMMIT
-)
-
 // Process owns the named listeners of this program and hands them over to a successor.
 // Its methods may be called from any goroutine.
 type Process struct {
@@ -140,6 +133,7 @@ type Process struct {
 	conns  *conns
 	hooks  hooks
 	polite atomic.Bool // answers say Connection: close
+	older  older
 
 	tickets tickets
 	blobs   blobs
@@ -326,14 +320,6 @@ func (p *Process) InstallPath() string { return p.installPath }
 
 // Generation counts from 1 along the line of processes.
 func (p *Process) Generation() int { return p.generation }
-
-// Connections counts the open connections that came in through this Process's listeners.
-func (p *Process) Connections() int { return p.conns.count() }
-
-// note tells of a step about a successor.
-func (p *Process) note(s Step, c *child, err error) {
-	p.o.OnEvent(Event{Step: s, Generation: c.generation, PID: c.pid, Path: c.path, Err: err})
-}
 
 // arguments are frozen before the program can change them.
 var arguments = slices.Clone(os.Args)

@@ -27,6 +27,7 @@ func (p *Process) handingOver(r *request) stateFunc {
 	if r.commit != nil {
 		probation = p.o.UpdateProbation
 	}
+	begun := time.Now()
 	c, err := p.spawn(r.path, probation)
 	if err != nil {
 		p.set(Serving)
@@ -35,6 +36,7 @@ func (p *Process) handingOver(r *request) stateFunc {
 		return p.serving
 	}
 	p.log.Info("handing over", "generation", p.generation, "to", c.generation, "pid", c.pid, "path", c.path)
+	c.step = begun
 	p.note(StepSpawned, c, nil)
 	return func() stateFunc { return p.awaitReady(r, c, probation) }
 }
@@ -58,6 +60,7 @@ func (p *Process) awaitReady(r *request, c *child, probation time.Duration) stat
 			case m.kind == msgHello:
 				c.moves = m.get("moves") != ""
 				c.words.greeted()
+				p.note(StepGreeted, c, nil)
 				p.sendSecrets(c)
 				go p.sendState(c, roundStart)
 			case m.kind == msgExtend:
@@ -142,6 +145,7 @@ func (p *Process) standby(r *request, c *child, probation time.Duration) stateFu
 				return p.committing(r, c)
 			}
 		case <-half.C:
+			p.note(StepMoving, c, nil)
 			p.beginMoves(c)
 			p.takeLeave()
 		case <-end.C:

@@ -110,7 +110,7 @@ func (p *Process) prepare(srv *http.Server) *politeHandler {
 			case http.StateIdle:
 				t.enter(phaseIdle)
 			case http.StateHijacked:
-				t.enter(phaseHijacked)
+				p.tookOver(t, c)
 			}
 		}
 		if hook != nil {

@@ -100,6 +100,7 @@ func fullProgram() {
 		}
 	}
 	var sick atomic.Bool
+	var generation atomic.Int32 // known after New
 	p, err := grace.New(grace.Options{
 		Logger:          slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		StartTimeout:    envDuration("GRACE_TEST_START", 5*time.Second),
@@ -107,6 +108,11 @@ func fullProgram() {
 		UpdateProbation: envDuration("GRACE_TEST_PROBATION", 600*time.Millisecond),
 		DrainTimeout:    envDuration("GRACE_TEST_DRAIN", 10*time.Second),
 		HealthInterval:  envDuration("GRACE_TEST_HEALTH", 200*time.Millisecond),
+		MaxDraining:     envInt("GRACE_TEST_MAXDRAINING", 0),
+		OnDrain:         func(c net.Conn) { io.WriteString(c, "move on\n") },
+		OnEvent: func(e grace.Event) {
+			writeLine("events", "%d: %s %d pid %d took %t %+v", generation.Load(), e.Step, e.Generation, e.PID, e.Took > 0, e.Counts)
+		},
 		Health: func(context.Context) error {
 			if sick.Load() {
 				return errors.New("the cache is corrupt")
@@ -120,6 +126,7 @@ func fullProgram() {
 	if err != nil {
 		log.Fatal(err)
 	}
+	generation.Store(int32(p.Generation()))
 	if behaviour == "hang" {
 		time.Sleep(time.Hour) // as a start that never ends; the test kills it
 	}
@@ -144,6 +151,21 @@ func fullProgram() {
 		if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: 3, Max: 3}); err != nil {
 			log.Fatal(err)
 		}
+	})
+	mux.HandleFunc("/older", func(w http.ResponseWriter, r *http.Request) {
+		for _, g := range p.Older() {
+			fmt.Fprintf(w, "%d:%d:%d:%d ", g.Number, g.PID, g.Connections, g.Hijacked)
+		}
+	})
+	mux.HandleFunc("/hijack", func(w http.ResponseWriter, r *http.Request) { // an echo, as a WebSocket might be
+		conn, rw, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Fprintf(rw, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: echo\r\nConnection: Upgrade\r\nX-Generation: %d\r\n\r\n", p.Generation())
+		rw.Flush()
+		defer conn.Close()
+		io.Copy(conn, rw)
 	})
 	mux.HandleFunc("/state", func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, p.State()) })
 	mux.HandleFunc("/fds", func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, openFiles()) })
@@ -278,6 +300,24 @@ func quietProgram() {
 		os.Exit(3)
 	}
 	echoProgram()
+}
+
+// writeLine appends to a file in the working directory.
+func writeLine(name, format string, args ...any) {
+	f, err := os.OpenFile(name, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer f.Close()
+	fmt.Fprintf(f, format+"\n", args...)
+}
+
+func envInt(name string, def int) int {
+	n, err := strconv.Atoi(os.Getenv(name))
+	if err != nil {
+		return def
+	}
+	return n
 }
 
 func openFiles() int {

@@ -90,6 +90,13 @@ func (m *moves) stays() bool {
 	return !m.plain || m.barred || m.refused
 }
 
+// gone reports whether the connection has moved away.
+func (m *moves) gone() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.moved
+}
+
 // read is the socket's Read; between two requests, the connection may move instead. Then it ends with io.EOF, and net/http closes.
 func (t *tracked) read(b []byte) (int, error) {
 	m := &t.moves
@@ -165,6 +172,9 @@ func (t *tracked) move(mv *mover) bool {
 	fate := mv.pass(t, rest)
 	m.mu.Lock()
 	m.moved, m.refused = fate == fateTaken, fate == fateRefused
+	if m.moved {
+		t.all.total.moved.Add(1)
+	}
 	return m.moved
 }
 

@@ -42,7 +42,7 @@ func newHouse(t *testing.T, srv *http.Server) *house {
 	wg.Go(func() { p.Serve(srv, g) })
 	t.Cleanup(func() {
 		g.end()
-		p.conns.closeAll(func(phase) bool { return true })
+		p.conns.cut()
 		close(p.exited)
 		wg.Wait()
 	})

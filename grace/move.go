@@ -197,6 +197,7 @@ func (p *Process) take(m message, descriptor int) (*tracked, error) {
 	ms, _ := strconv.ParseInt(m.get("rest"), 10, 64)
 	t := p.conns.add(g, conn)
 	t.arrive(time.Duration(ms) * time.Millisecond)
+	p.conns.total.arrived.Add(1)
 	return t, nil
 }
 

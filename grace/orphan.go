@@ -2,6 +2,7 @@ package grace
 
 import (
 	"context"
+	"os"
 	"time"
 )
 
@@ -11,7 +12,7 @@ func (p *Process) orphaned() stateFunc {
 	setCrashOutput(nil)
 	p.accept(true, true)
 	p.log.Warn("the predecessor died: serving on", "generation", p.generation, "probation", p.probation)
-	p.o.OnEvent(Event{Step: StepOrphaned, Generation: p.generation})
+	p.tell(Event{Step: StepOrphaned, Generation: p.generation, PID: os.Getpid()}, new(time.Time))
 
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()

@@ -176,6 +176,9 @@ func (p *Process) heard(m message, ok bool) {
 	switch {
 	case !ok: // it has drained
 		p.mail = nil
+		p.forgetOlder()
+	case m.kind == msgDrain:
+		p.heardDrain(m)
 	case m.kind == msgHangup:
 		p.hangupKept = true
 	case m.kind == msgStop:

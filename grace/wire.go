@@ -55,6 +55,9 @@ const (
 	msgTaken   = "TAKEN"   // ← the connection of this number is mine; sent before a byte of it is read
 	msgRefused = "REFUSED" // ← it is not: go on with it
 
+	msgDrain = "DRAIN" // → an older generation, the sender or one before it: what it has left; or that it is gone
+	msgCut   = "CUT"   // ← that generation is to close what it has left, and go
+
 	msgSecrets  = "SECRETS"  // → the keys of TLS session tickets, after HELLO; an offer with secrets=1 promises it
 	msgState    = "STATE"    // → a piece of a blob, or the end of a round of them; an offer with state=1 promises both rounds
 	msgDeclined = "DECLINED" // ← a blob that cannot be read

@@ -1,0 +1,48 @@
+package grace
+
+import "time"
+
+// Event is one step of a handover, or of this process's life.
+type Event struct {
+	Step       Step
+	Generation int    // whom the step is about
+	PID        int    // likewise
+	Path       string // executable of the successor
+	Err        error  // for StepRolledBack
+
+	Time   time.Time
+	Took   time.Duration // since the step before it; for the first, since the handover was begun
+	Counts Counts        // of the process that tells
+}
+
+// Step names an Event.
+type Step string
+
+// The steps. A predecessor reports Spawned, Greeted, Standby, Moving, and Committed or RolledBack; then Drained.
+const (
+	StepSpawned     Step = "spawned"     // the successor's process exists
+	StepGreeted     Step = "greeted"     // it speaks our protocol, and has the sockets
+	StepStandby     Step = "standby"     // it is ready; this process has parked its gate
+	StepMoving      Step = "moving"      // half of probation is over: connections go to it
+	StepCommitted   Step = "committed"   // COMMIT acknowledged; this process drains
+	StepRolledBack  Step = "rolled-back" // this process serves again
+	StepDrained     Step = "drained"     // the last connection is gone, or the deadline was reached
+	StepResurrected Step = "resurrected" // the successor died while this process drained; it serves again
+	StepOrphaned    Step = "orphaned"    // in a successor: the predecessor died before COMMIT
+)
+
+// note tells of a step about a successor.
+func (p *Process) note(s Step, c *child, err error) {
+	p.tell(Event{Step: s, Generation: c.generation, PID: c.pid, Path: c.path, Err: err}, &c.step)
+}
+
+// tell completes an event. since is when the step before it was taken, and becomes the time of this one.
+func (p *Process) tell(e Event, since *time.Time) {
+	e.Time, e.Counts = time.Now(), p.Counts()
+	if !since.IsZero() {
+		e.Took = e.Time.Sub(*since)
+	}
+	*since = e.Time
+	p.log.Debug("step", "generation", p.generation, "step", string(e.Step), "of", e.Generation, "pid", e.PID, "took", e.Took)
+	p.o.OnEvent(e)
+}
