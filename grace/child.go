@@ -29,6 +29,7 @@ type child struct {
 	moves     bool         // it takes connections
 	mover     *mover
 	stopMoves context.CancelFunc // nil until the moves begin
+	hungUp    bool               // it got a kept HUP with COMMIT
 }
 
 func newChild(pid, generation int, path string, l *link, words *lastWords) *child {

@@ -66,11 +66,14 @@
 //
 // # A unit file
 //
-// The predecessor says READY=1 when it is ready, and moves MAINPID at COMMIT:
+// Generation 1 says READY=1 when it is ready, and each predecessor moves MAINPID at COMMIT. A HUP is a reload (RELOADING=1 until
+// the handover has ended, committed or undone), a start or drain that takes long asks for the time it needs, and STATUS says
+// who serves:
 //
 //	[Service]
 //	Type=notify
 //	ExecStart=/opt/hello/hello
+//	ExecReload=kill -HUP $MAINPID
 //	KillMode=mixed
 //	OOMPolicy=continue
 //	TimeoutStopSec=90

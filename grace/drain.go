@@ -92,6 +92,7 @@ func (p *Process) stopped() stateFunc {
 	p.endMoves(p.child)
 	lastOwner := p.mail == nil || !early
 	p.beginDrain()
+	p.announceStop()
 	p.endGates(lastOwner)
 	deadline, stop := p.drainDeadline()
 	defer stop()
@@ -125,6 +126,9 @@ func (p *Process) stopped() stateFunc {
 		case m := <-p.mail:
 			if m.kind == msgStop && p.stopRequested() {
 				p.cutAll("second stop: close everything")
+			}
+			if m.kind == "" || m.kind == msgFollowed {
+				p.manager.hear()
 			}
 			if m.kind == "" {
 				p.mail = nil
@@ -186,6 +190,7 @@ func after(d time.Duration) (<-chan time.Time, func()) {
 
 func (p *Process) exit(lastOwner bool) stateFunc {
 	p.endMoves(p.child)
+	p.dismiss() // before Accept ends, and the program perhaps with it
 	p.endGates(lastOwner)
 	p.set(Exited)
 	last := new(time.Time)
@@ -209,7 +214,6 @@ func (p *Process) resurrect() stateFunc {
 	p.accept(true, true)
 	p.set(Serving)
 	p.up.send(newMessage(msgBack))
-	p.tellManager("MAINPID=" + strconv.Itoa(os.Getpid())) // taken only under NotifyAccess=all
 	p.note(StepResurrected, c, nil)
 	p.log.Error("the successor died after the commit: serving again", "generation", p.generation, "pid", c.pid)
 	go func() { // ends with the burial, then with the handover

@@ -33,6 +33,7 @@ const (
 
 // note tells of a step about a successor.
 func (p *Process) note(s Step, c *child, err error) {
+	p.announce(s, c)
 	p.tell(Event{Step: s, Generation: c.generation, PID: c.pid, Path: c.path, Err: err}, &c.step)
 }
 

@@ -126,7 +126,7 @@ type Process struct {
 	dir         string        // working directory at the start of the line of processes
 	probation   time.Duration // of this process, as its predecessor said; 0 in generation 1
 
-	manager manager
+	manager *manager
 	up      *link // to the predecessor; nil in generation 1
 	state   atomic.Int32
 
@@ -162,6 +162,7 @@ type Process struct {
 	firstStop   time.Time      // when a stop was first asked for
 	hangupKept  bool           // one HUP, to run after the handover under way
 	awaitHangup chan struct{}  // closed when the HUP under way has been carried out
+	reloading   bool           // the manager was told that a reload is under way
 }
 
 // request asks for a handover; done gets its verdict.
@@ -190,7 +191,7 @@ func New(o Options) (*Process, error) {
 	}
 	o.fill()
 	p := &Process{
-		o: o, log: o.Logger, generation: 1, manager: findManager(),
+		o: o, log: o.Logger, generation: 1,
 		conns:     newConns(),
 		accepting: map[bool]bool{},
 		requests:  make(chan *request),
@@ -207,6 +208,7 @@ func New(o Options) (*Process, error) {
 	if err := p.begin(); err != nil {
 		return nil, err
 	}
+	p.manager = findManager(p.up != nil, p.log)
 	p.watchSignals()
 	go p.relay()
 	go p.own()
@@ -265,9 +267,10 @@ func (p *Process) Ready(ctx context.Context) error {
 }
 
 // Extend asks the predecessor for another start timeout from now on: a long start (a cache to fill) calls it now and then,
-// before Ready. The predecessor grants mostStarts of them in all. It does nothing in generation 1.
+// before Ready. The predecessor grants mostStarts of them in all. In generation 1 it asks the service manager, if there is one.
 func (p *Process) Extend() error {
 	if p.up == nil {
+		p.manager.tell(extend(p.o.StartTimeout), status("generation 1 starts"))
 		return nil
 	}
 	return p.up.send(newMessage(msgExtend))
@@ -278,7 +281,7 @@ func (p *Process) Extend() error {
 // process drains. Any error means that this process serves on: a *BusyError if a handover is under way, a
 // *HandoverError otherwise. Ending ctx before the commit has begun takes the successor back.
 func (p *Process) Handover(ctx context.Context, path string, commit func() error) error {
-	r := &request{ctx, path, commit, make(chan error, 1)}
+	r := &request{ctx: ctx, path: path, commit: commit, done: make(chan error, 1)}
 	select {
 	case p.requests <- r:
 		return <-r.done

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"time"
 )
 
@@ -65,6 +64,7 @@ func (p *Process) awaitReady(r *request, c *child, probation time.Duration) stat
 				go p.sendState(c, roundStart)
 			case m.kind == msgExtend:
 				patience.Reset(min(p.o.StartTimeout, time.Until(begun.Add(mostStarts*p.o.StartTimeout))))
+				p.extendReload()
 			case m.kind == msgFail:
 				cause := CauseExited
 				if m.get("cause") == string(CauseIncompatible) {
@@ -91,7 +91,7 @@ func (p *Process) awaitReady(r *request, c *child, probation time.Duration) stat
 			r.done <- c.bury(CauseStopped, errors.New("this process was told to stop"))
 			return p.stopped
 		case <-p.hangups:
-			p.hangupKept = true
+			p.keepHangup()
 		case o := <-p.requests:
 			o.done <- &BusyError{p.State()}
 		case m, ok := <-p.mail:
@@ -160,7 +160,7 @@ func (p *Process) standby(r *request, c *child, probation time.Duration) stateFu
 			c.link.send(newMessage(msgStop))
 			return p.stopBoth(r, c)
 		case <-p.hangups:
-			p.hangupKept = true
+			p.keepHangup()
 		case o := <-p.requests:
 			o.done <- &BusyError{p.State()}
 		case m, ok := <-p.mail:
@@ -241,7 +241,7 @@ func (p *Process) committing(r *request, c *child) stateFunc {
 			}
 			p.accept(true, false) // the held sockets go over with COMMIT
 			late = time.After(ackTimeout)
-			if dead || c.link.send(p.commitMessage()) != nil {
+			if dead || c.link.send(p.commitMessage(c)) != nil {
 				return p.lost(r, c)
 			}
 		case m, ok := <-mail:
@@ -272,17 +272,18 @@ func (p *Process) committing(r *request, c *child) stateFunc {
 		case <-late:
 			return p.lost(r, c)
 		case <-p.hangups:
-			p.hangupKept = true
+			p.keepHangup()
 		case o := <-p.requests:
 			o.done <- &BusyError{p.State()}
 		}
 	}
 }
 
-func (p *Process) commitMessage() message {
+func (p *Process) commitMessage(c *child) message {
 	m := newMessage(msgCommit)
 	if p.hangupKept {
 		p.hangupKept = false
+		c.hungUp = true
 		m.fields.Set("hangup", "1")
 	}
 	return m
@@ -291,10 +292,7 @@ func (p *Process) commitMessage() message {
 // replaced is the end of row 8a: the successor is the one, this process drains.
 func (p *Process) replaced(r *request, c *child) stateFunc {
 	p.accept(false, false) // what the successor has not claimed is not served any more
-	p.tellManager("MAINPID=" + strconv.Itoa(c.pid))
-	if err := p.manager.barrier(); err != nil {
-		p.log.Warn("service manager", "err", err)
-	}
+	p.announceReplaced(c, c.hungUp || p.hangupKept)
 	p.log.Info("handed over", "generation", p.generation, "to", c.generation, "pid", c.pid)
 	p.note(StepCommitted, c, nil)
 	p.child = c

@@ -356,16 +356,21 @@ func start(t *testing.T, program string, env ...string) *server {
 
 func startIn(t *testing.T, dir, program string, env ...string) *server {
 	t.Helper()
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return startExe(t, exe, dir, program, env...)
+}
+
+func startExe(t *testing.T, exe, dir, program string, env ...string) *server {
+	t.Helper()
 	s := &server{t: t, dir: dir, done: make(chan struct{})}
 	logFile, err := os.Create(filepath.Join(s.dir, "log"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer logFile.Close()
-	exe, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
 	s.cmd = exec.Command(exe)
 	s.cmd.Dir, s.cmd.Stdout, s.cmd.Stderr = s.dir, logFile, logFile
 	if program == "quiet" { // what it says on standard error, nobody reads

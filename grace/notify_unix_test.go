@@ -3,6 +3,7 @@
 package grace
 
 import (
+	"log/slog"
 	"net"
 	"path/filepath"
 	"strings"
@@ -12,11 +13,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// fakeManager reads notifications as a service manager does, closing the descriptors that come with them.
-func fakeManager(t *testing.T) (socket string, got <-chan string) {
+// readNotices reads notifications as a service manager does, closing the descriptors that come with them.
+func readNotices(t *testing.T) (socket notifySocket, got <-chan string) {
 	t.Helper()
-	socket = filepath.Join(t.TempDir(), "notify")
-	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: socket, Net: "unixgram"})
+	path := filepath.Join(t.TempDir(), "notify")
+	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,16 +41,27 @@ func fakeManager(t *testing.T) (socket string, got <-chan string) {
 			}
 		}
 	}()
-	return socket, texts
+	return notifySocket(path), texts
 }
 
-func TestManager(t *testing.T) {
-	socket, got := fakeManager(t)
-	m := manager{socket}
-	if err := m.tell("READY=1", "MAINPID=7"); err != nil {
+// neverReads is a manager's socket that nobody reads.
+func neverReads(t *testing.T) notifySocket {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "notify")
+	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	if err != nil {
 		t.Fatal(err)
 	}
-	if err := m.barrier(); err != nil {
+	t.Cleanup(func() { conn.Close() })
+	return notifySocket(path)
+}
+
+func TestNotify(t *testing.T) {
+	socket, got := readNotices(t)
+	if err := socket.send("READY=1\nMAINPID=7", nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := socket.barrier(); err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{"READY=1\nMAINPID=7", "BARRIER=1"} {
@@ -57,16 +69,7 @@ func TestManager(t *testing.T) {
 			t.Errorf("got %q, want %q", text, want)
 		}
 	}
-}
-
-func TestNoManager(t *testing.T) {
-	if err := (manager{}).tell("READY=1"); err != nil {
-		t.Error(err)
-	}
-	if err := (manager{}).barrier(); err != nil {
-		t.Error(err)
-	}
-	err := manager{filepath.Join(t.TempDir(), "nobody")}.tell("READY=1")
+	err := notifySocket(filepath.Join(t.TempDir(), "nobody")).send("READY=1", nil)
 	if err == nil || !strings.Contains(err.Error(), "notify the service manager") {
 		t.Errorf("%v", err)
 	}
@@ -74,14 +77,9 @@ func TestNoManager(t *testing.T) {
 
 // TestBarrierTimesOut: a manager that does not read costs barrierTimeout, not for ever.
 func TestBarrierTimesOut(t *testing.T) {
-	socket := filepath.Join(t.TempDir(), "notify")
-	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: socket, Net: "unixgram"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
+	t.Parallel()
 	began := time.Now()
-	if err := (manager{socket}).barrier(); err == nil {
+	if err := neverReads(t).barrier(); err == nil {
 		t.Error("nobody has read it")
 	}
 	if d := time.Since(began); d > 5*barrierTimeout {
@@ -89,19 +87,14 @@ func TestBarrierTimesOut(t *testing.T) {
 	}
 }
 
-// TestManagerThatNeverReads: once its queue is full, a notification costs barrierTimeout, not for ever.
-func TestManagerThatNeverReads(t *testing.T) {
+// TestNotifyFullQueue: once a manager's queue is full, a notification costs barrierTimeout, not for ever.
+func TestNotifyFullQueue(t *testing.T) {
 	t.Parallel()
-	socket := filepath.Join(t.TempDir(), "notify")
-	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: socket, Net: "unixgram"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
+	socket := neverReads(t)
 	full := make(chan error, 1)
 	go func() { // ends when the queue is full
 		for {
-			if err := (manager{socket}).tell("READY=1"); err != nil {
+			if err := socket.send("READY=1", nil); err != nil {
 				full <- err
 				return
 			}
@@ -111,5 +104,70 @@ func TestManagerThatNeverReads(t *testing.T) {
 	case <-full:
 	case <-time.After(5 * barrierTimeout):
 		t.Error("still sending")
+	}
+}
+
+// TestManagerSpeaks: who is not the main process says nothing; who hands over says nothing more; who takes over waits until
+// the manager follows it.
+func TestManagerSpeaks(t *testing.T) {
+	t.Parallel()
+	socket, got := readNotices(t)
+	m := newManager(socket, slog.New(slog.DiscardHandler))
+	m.tell("STATUS=too early")
+	m.takeOver()
+	m.tell("STATUS=queued")
+	select {
+	case text := <-got:
+		t.Errorf("said %q before the manager follows", text)
+	case <-time.After(50 * time.Millisecond): // an absence can only be waited for
+	}
+	m.hear()
+	read := make(chan struct{})
+	m.handOver(func() { close(read) }, "MAINPID=7", "READY=1")
+	m.tell("STATUS=too late")
+	<-read
+	m.close()
+	for _, want := range []string{"STATUS=queued", "MAINPID=7\nREADY=1", "BARRIER=1"} {
+		if text := <-got; text != want {
+			t.Errorf("got %q, want %q", text, want)
+		}
+	}
+	select {
+	case text := <-got:
+		t.Errorf("one more: %q", text)
+	default:
+	}
+}
+
+// TestManagerNeverHoldsUp: with a manager that does not read, telling costs nothing, and the end has a limit.
+func TestManagerNeverHoldsUp(t *testing.T) {
+	t.Parallel()
+	m := newManager(neverReads(t), slog.New(slog.DiscardHandler))
+	m.takeOver()
+	m.hear()
+	began := time.Now()
+	for range 10 * mostNotices {
+		m.tell("STATUS=who reads this?")
+	}
+	if d := time.Since(began); d > barrierTimeout {
+		t.Errorf("telling took %s", d)
+	}
+	m.close()
+	if d := time.Since(began); d > 10*barrierTimeout {
+		t.Errorf("the end took %s", d)
+	}
+	m.tell("STATUS=after the end")
+}
+
+// TestNoManager: without one, everything is silent.
+func TestNoManager(t *testing.T) {
+	var m *manager
+	m.tell("READY=1")
+	m.takeOver()
+	m.hear()
+	m.handOver(func() {}, "MAINPID=7")
+	m.close()
+	if m.followsUs() {
+		t.Error("there is nobody to follow us")
 	}
 }

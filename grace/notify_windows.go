@@ -1,9 +1,16 @@
 package grace
 
+import (
+	"log/slog"
+	"time"
+)
+
 // Windows has no such service manager.
-type manager struct{}
+type notifySocket string
 
-func findManager() manager { return manager{} }
+func findManager(bool, *slog.Logger) *manager { return nil }
 
-func (manager) tell(...string) error { return nil }
-func (manager) barrier() error       { return nil }
+func (notifySocket) send(string, []byte) error { return nil }
+func (notifySocket) barrier() error            { return nil }
+
+func monotonic() time.Duration { return 0 }

@@ -11,6 +11,7 @@ import (
 func (p *Process) orphaned() stateFunc {
 	setCrashOutput(nil)
 	p.accept(true, true)
+	p.announceOrphaned()
 	p.log.Warn("the predecessor died: serving on", "generation", p.generation, "probation", p.probation)
 	p.tell(Event{Step: StepOrphaned, Generation: p.generation, PID: os.Getpid()}, new(time.Time))
 

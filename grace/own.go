@@ -65,7 +65,7 @@ func (p *Process) becomeReady(r readiness, orphan bool) stateFunc {
 		p.accept(true, true)
 		p.set(Serving)
 		close(p.active)
-		p.tellManager("READY=1")
+		p.announceReady()
 		r.done <- nil
 		p.log.Info("serving", "generation", p.generation)
 		return p.serving
@@ -133,6 +133,7 @@ func (p *Process) confirmed(m message) stateFunc {
 	p.forsake()
 	p.blobs.forget()
 	p.set(Serving)
+	p.manager.takeOver()
 	if m.get("hangup") != "" {
 		p.hangupKept = true
 	}
@@ -154,9 +155,10 @@ func (p *Process) serving() stateFunc {
 	case r := <-p.requests:
 		return func() stateFunc { return p.handingOver(r) }
 	case <-p.hangups:
-		p.hangupKept = true
+		p.keepHangup()
 	case <-p.awaitHangup:
 		p.awaitHangup = nil
+		p.endReload()
 	case <-p.tickets.due:
 		if kept, made := p.tickets.rotate(); made {
 			p.log.Info("new session ticket key", "generation", p.generation, "kept", kept)
@@ -177,6 +179,9 @@ func (p *Process) heard(m message, ok bool) {
 	case !ok: // it has drained
 		p.mail = nil
 		p.forgetOlder()
+		p.announceAlone()
+	case m.kind == msgFollowed:
+		p.manager.hear()
 	case m.kind == msgDrain:
 		p.heardDrain(m)
 	case m.kind == msgHangup:
@@ -190,6 +195,7 @@ func (p *Process) heard(m message, ok bool) {
 func (p *Process) hangup() {
 	done := make(chan struct{})
 	p.awaitHangup = done
+	p.beginReload()
 	act := p.o.Hangup
 	if act == nil {
 		act = func(ctx context.Context) error { return p.Handover(ctx, p.installPath, nil) }
@@ -213,11 +219,4 @@ func (p *Process) stopRequested() (again bool) {
 		return false
 	}
 	return time.Since(p.firstStop) > time.Second
-}
-
-// tellManager says what cannot be said in any other way; that it fails is no reason to stop.
-func (p *Process) tellManager(lines ...string) {
-	if err := p.manager.tell(lines...); err != nil {
-		p.log.Warn("service manager", "err", err)
-	}
 }

@@ -46,6 +46,7 @@ const (
 	msgCommit   = "COMMIT"   // → it is final; a HUP to run, if one was kept
 	msgAck      = "ACK"      // ← COMMIT was taken
 	msgHangup   = "HANGUP"   // → a HUP came after COMMIT was sent: it is yours
+	msgFollowed = "FOLLOWED" // → the service manager follows you now: speak
 	msgStop     = "STOP"     // → a stop was asked for: drain and exit
 	msgStopping = "STOPPING" // ← a stop was asked for here: my exit is no verdict
 	msgAway     = "AWAY"     // ← I stand by for a successor of my own, or drain: my exit is no verdict
