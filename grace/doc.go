@@ -67,8 +67,8 @@
 // # A unit file
 //
 // Generation 1 says READY=1 when it is ready, and each predecessor moves MAINPID at COMMIT. A HUP is a reload (RELOADING=1 until
-// the handover has ended, committed or undone), a start or drain that takes long asks for the time it needs, and STATUS says
-// who serves:
+// the handover has ended, committed or undone), a start or drain that takes long asks for the time it needs, WatchdogSec is served by the
+// process that the manager follows while its Health says well, and STATUS says who serves:
 //
 //	[Service]
 //	Type=notify
@@ -76,5 +76,6 @@
 //	ExecReload=kill -HUP $MAINPID
 //	KillMode=mixed
 //	OOMPolicy=continue
+//	WatchdogSec=30
 //	TimeoutStopSec=90
 package grace

@@ -170,6 +170,7 @@ type request struct {
 	ctx    context.Context
 	path   string
 	commit func() error
+	look   bool // asks for a sign of life instead
 	done   chan error
 }
 
@@ -212,6 +213,7 @@ func New(o Options) (*Process, error) {
 	p.watchSignals()
 	go p.relay()
 	go p.own()
+	go p.pingWatchdog()
 	return p, nil
 }
 

@@ -13,8 +13,9 @@ import (
 //
 // What is said goes through a queue: a manager that does not read must not hold up the goroutine that owns the state.
 type manager struct {
-	socket notifySocket
-	log    *slog.Logger
+	socket   notifySocket
+	log      *slog.Logger
+	watchdog time.Duration // it wants a ping at least this often; 0: none
 
 	mu    sync.Mutex
 	main  bool // it follows this process, or is being told to
@@ -41,8 +42,8 @@ const (
 	mostNotices = 64
 )
 
-func newManager(socket notifySocket, log *slog.Logger) *manager {
-	m := &manager{socket: socket, log: log,
+func newManager(socket notifySocket, watchdog time.Duration, log *slog.Logger) *manager {
+	m := &manager{socket: socket, log: log, watchdog: watchdog,
 		queue: make(chan notice, mostNotices), heard: make(chan struct{}), done: make(chan struct{})}
 	go m.carry()
 	return m
@@ -76,7 +77,7 @@ func (m *manager) tell(lines ...string) {
 	m.put(notice{text: strings.Join(lines, "\n")})
 }
 
-// put is tell under the lock.
+// put is tell under the lock, so that a watchdog's ping never comes after the word that hands over.
 func (m *manager) put(n notice) {
 	if !m.main || m.ended {
 		return

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"strconv"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -17,12 +18,29 @@ func findManager(successor bool, log *slog.Logger) *manager {
 	if socket == "" {
 		return nil
 	}
-	m := newManager(notifySocket(socket), log)
+	m := newManager(notifySocket(socket), watchdogInterval(successor), log)
 	if !successor {
 		m.takeOver()
 		m.hear()
 	}
 	return m
+}
+
+// watchdogInterval reads WATCHDOG_USEC, which is for the process that WATCHDOG_PID names. A successor has lost that variable on its way
+// (successorEnv), and names itself: a helper that it starts must not take the watchdog for its own.
+func watchdogInterval(successor bool) time.Duration {
+	us, err := strconv.ParseInt(os.Getenv("WATCHDOG_USEC"), 10, 64)
+	if err != nil || us <= 0 {
+		return 0
+	}
+	self := strconv.Itoa(os.Getpid())
+	if successor {
+		os.Setenv("WATCHDOG_PID", self)
+	}
+	if pid := os.Getenv("WATCHDOG_PID"); pid != "" && pid != self {
+		return 0
+	}
+	return time.Duration(us) * time.Microsecond
 }
 
 // A notifySocket is the address of a datagram socket that a service manager reads.

@@ -5,7 +5,9 @@ package grace
 import (
 	"log/slog"
 	"net"
+	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -112,7 +114,7 @@ func TestNotifyFullQueue(t *testing.T) {
 func TestManagerSpeaks(t *testing.T) {
 	t.Parallel()
 	socket, got := readNotices(t)
-	m := newManager(socket, slog.New(slog.DiscardHandler))
+	m := newManager(socket, 0, slog.New(slog.DiscardHandler))
 	m.tell("STATUS=too early")
 	m.takeOver()
 	m.tell("STATUS=queued")
@@ -142,7 +144,7 @@ func TestManagerSpeaks(t *testing.T) {
 // TestManagerNeverHoldsUp: with a manager that does not read, telling costs nothing, and the end has a limit.
 func TestManagerNeverHoldsUp(t *testing.T) {
 	t.Parallel()
-	m := newManager(neverReads(t), slog.New(slog.DiscardHandler))
+	m := newManager(neverReads(t), 0, slog.New(slog.DiscardHandler))
 	m.takeOver()
 	m.hear()
 	began := time.Now()
@@ -169,5 +171,27 @@ func TestNoManager(t *testing.T) {
 	m.close()
 	if m.followsUs() {
 		t.Error("there is nobody to follow us")
+	}
+}
+
+func TestWatchdogInterval(t *testing.T) {
+	for _, c := range []struct {
+		usec, pid string
+		successor bool
+		want      time.Duration
+	}{
+		{"2000000", "self", false, 2 * time.Second},
+		{"2000000", "", false, 2 * time.Second},
+		{"2000000", "1", false, 0}, // it is for another process
+		{"2000000", "1", true, 2 * time.Second},
+		{"", "self", false, 0},
+		{"soon", "self", false, 0},
+		{"-1", "self", false, 0},
+	} {
+		t.Setenv("WATCHDOG_USEC", c.usec)
+		t.Setenv("WATCHDOG_PID", strings.ReplaceAll(c.pid, "self", strconv.Itoa(os.Getpid())))
+		if got := watchdogInterval(c.successor); got != c.want {
+			t.Errorf("WATCHDOG_USEC=%q WATCHDOG_PID=%q successor=%v: %s, want %s", c.usec, c.pid, c.successor, got, c.want)
+		}
 	}
 }

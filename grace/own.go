@@ -153,6 +153,10 @@ func (p *Process) serving() stateFunc {
 	}
 	select {
 	case r := <-p.requests:
+		if r.look {
+			r.done <- nil
+			return p.serving
+		}
 		return func() stateFunc { return p.handingOver(r) }
 	case <-p.hangups:
 		p.keepHangup()

@@ -49,7 +49,8 @@ func (p *Process) announce(s Step, c *child) {
 	}
 }
 
-// announceReplaced moves MAINPID at COMMIT. In the same datagram it ends a reload, unless a kept HUP, passed on, goes on with it.
+// announceReplaced moves MAINPID at COMMIT. In the same datagram it ends a reload, unless a kept HUP, passed on, goes on with it;
+// and it pings once more, so that the successor has a whole interval to begin.
 func (p *Process) announceReplaced(c *child, passed bool) {
 	if p.manager == nil {
 		return
@@ -57,6 +58,9 @@ func (p *Process) announceReplaced(c *child, passed bool) {
 	lines := []string{"MAINPID=" + strconv.Itoa(c.pid)}
 	if p.reloading && !passed {
 		lines = append(lines, "READY=1")
+	}
+	if p.manager.watchdog > 0 {
+		lines = append(lines, "WATCHDOG=1")
 	}
 	p.reloading = false
 	lines = append(lines, status("generation %d serves, generation %d drains %d connections", c.generation, p.generation, p.conns.count()))
