@@ -78,4 +78,6 @@
 //	OOMPolicy=continue
 //	WatchdogSec=30
 //	TimeoutStopSec=90
+//
+// For supervisors that read a pid file there is Options.PIDFile.
 package grace

@@ -50,6 +50,10 @@ type Options struct {
 	// servers: any status below 500 is well. Default: "OPTIONS *", which net/http answers by itself.
 	HealthPath string
 
+	// PIDFile is a file to name the process that serves for good: written, in one piece, at the readiness of generation 1 and
+	// by each successor at COMMIT, and removed at the end by the process that it names. Default: none.
+	PIDFile string
+
 	// Hangup is what HUP and USR2 do. Default: hand over to whatever stands at the install path.
 	Hangup func(ctx context.Context) error
 
@@ -127,6 +131,7 @@ type Process struct {
 	probation   time.Duration // of this process, as its predecessor said; 0 in generation 1
 
 	manager *manager
+	pidFile pidFile
 	up      *link // to the predecessor; nil in generation 1
 	state   atomic.Int32
 
@@ -205,6 +210,10 @@ func New(o Options) (*Process, error) {
 		exited:    make(chan struct{}),
 		tickets:   tickets{due: make(chan struct{}, 1)},
 		hooks:     hooks{over: make(chan struct{})},
+	}
+	var err error
+	if p.pidFile, err = newPIDFile(o.PIDFile); err != nil {
+		return nil, err
 	}
 	if err := p.begin(); err != nil {
 		return nil, err

@@ -2,6 +2,7 @@ package grace
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"syscall"
 	"time"
@@ -60,6 +61,12 @@ func (p *Process) starting() stateFunc {
 }
 
 func (p *Process) becomeReady(r readiness, orphan bool) stateFunc {
+	if p.up == nil {
+		if err := p.pidFile.write(); err != nil {
+			r.done <- fmt.Errorf("declare readiness: %w", err)
+			return p.starting
+		}
+	}
 	p.accept(false, true)
 	if p.up == nil {
 		p.accept(true, true)
@@ -133,7 +140,7 @@ func (p *Process) confirmed(m message) stateFunc {
 	p.forsake()
 	p.blobs.forget()
 	p.set(Serving)
-	p.manager.takeOver()
+	p.takeOver()
 	if m.get("hangup") != "" {
 		p.hangupKept = true
 	}

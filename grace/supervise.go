@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// What the service manager is told. STATUS says in a line who serves.
+// What a supervisor is told: the service manager in notices, everybody else in the pid file. STATUS says in a line who serves.
 //
 // STOPPING=1 is said only where the service as a whole stops: from a predecessor it would end the whole unit, successor included (and since
 // systemd 259 nothing takes it back).
@@ -43,7 +43,7 @@ func (p *Process) announce(s Step, c *child) {
 		}
 	case StepResurrected:
 		p.reloading = false
-		p.manager.takeOver()
+		p.takeOver()
 		// Under NotifyAccess=main the manager hears nobody until the next start: the process that it follows is dead.
 		p.manager.tell(p.mainPID(), "READY=1", status("generation %d serves again, generation %d died", n, next))
 	}
@@ -70,7 +70,7 @@ func (p *Process) announceReplaced(c *child, passed bool) {
 // announceOrphaned is said by a successor whose predecessor died before COMMIT.
 func (p *Process) announceOrphaned() {
 	p.manager.hear()
-	p.manager.takeOver()
+	p.takeOver()
 	p.manager.tell(p.mainPID(), "READY=1", status("generation %d serves, its predecessor died", p.generation))
 }
 
@@ -93,5 +93,18 @@ func (p *Process) announceStop() {
 	p.manager.tell(lines...)
 }
 
-// dismiss waits until the manager has read who follows.
-func (p *Process) dismiss() { p.manager.close() }
+// takeOver makes this process the one that supervisors know: nobody is left who could take its place back.
+func (p *Process) takeOver() {
+	if err := p.pidFile.write(); err != nil {
+		p.log.Error("pid file", "generation", p.generation, "err", err)
+	}
+	p.manager.takeOver()
+}
+
+// dismiss ends what supervisors know of this process: it waits until the manager has read who follows.
+func (p *Process) dismiss() {
+	if err := p.pidFile.remove(); err != nil {
+		p.log.Error("pid file", "generation", p.generation, "err", err)
+	}
+	p.manager.close()
+}
