@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"github.com/moult-go/moult/grace"
+	"github.com/moult-go/moult/grace/gracetest"
 	"github.com/moult-go/moult/grace/role"
 )
 
@@ -157,6 +158,7 @@ func fullProgram() {
 			fmt.Fprintf(w, "%d:%d:%d:%d ", g.Number, g.PID, g.Connections, g.Hijacked)
 		}
 	})
+	mux.HandleFunc("/stream", gracetest.Stream)
 	mux.HandleFunc("/hijack", func(w http.ResponseWriter, r *http.Request) { // an echo, as a WebSocket might be
 		conn, rw, err := http.NewResponseController(w).Hijack()
 		if err != nil {

@@ -33,10 +33,9 @@ func promised(full int) int {
 func TestPromiseG1(t *testing.T) {
 	s := start(t, "full", "GRACE_TEST_PROBATION=150ms")
 	s.waitUp()
-	requests, failures, upgrades := underLoad(t, s, promised(100), promised(250_000))
-	t.Logf("%d of %d requests failed over %d upgrades", failures, requests, upgrades)
-	if failures > 0 {
-		t.Errorf("%d of %d requests failed over %d upgrades", failures, requests, upgrades)
+	report, upgrades := underLoad(t, s, everyKind, promised(100), promised(250_000))
+	if _, failures := report.Total(); failures > 0 || report.Closed > 0 {
+		t.Errorf("%d requests failed and %d silent connections were closed over %d upgrades", failures, report.Closed, upgrades)
 	}
 }
 
@@ -45,18 +44,32 @@ func TestPromiseG1(t *testing.T) {
 func TestPromiseG1Control(t *testing.T) {
 	s := start(t, "shutdown")
 	s.waitUp()
-	requests, failures, upgrades := underLoad(t, s, 10, 1000)
-	t.Logf("Shutdown: %d of %d requests failed over %d upgrades", failures, requests, upgrades)
-	if failures == 0 {
+	report, _ := underLoad(t, s, everyKind, 10, 1000)
+	if _, failures := report.Total(); failures == 0 || report.Closed == 0 {
 		t.Error("the control lost nothing: the load does not see what it is there to see")
 	}
 }
 
+// TestManyIdleConnections: 1,200 kept-alive connections that speak every one to three seconds, half of them a round trip of 10 ms
+// away. That is when a client's request and the server's end of an idle connection cross.
+func TestManyIdleConnections(t *testing.T) {
+	s := start(t, "full", "GRACE_TEST_PROBATION=500ms", "GRACE_TEST_DRAIN=30s")
+	s.waitUp()
+	report, upgrades := underLoad(t, s, gracetest.Options{Idle: 600, Distant: 600, IdlePause: 2 * time.Second}, promised(100), 1200)
+	if _, failures := report.Total(); failures > 0 {
+		t.Errorf("%d requests failed over %d upgrades", failures, upgrades)
+	}
+}
+
+// everyKind is the load of the promise.
+var everyKind = gracetest.Options{KeepAlive: 8, Idle: 20, New: 4, Slow: 4, Bytewise: 2,
+	Pipelined: 4, Streaming: 4, Distant: 20, Hold: 10, Late: 4, Silent: 50, HoldPause: time.Second, LatePause: 300 * time.Millisecond}
+
 // underLoad sends HUP after HUP, each when the one before is through, until both figures are reached.
-func underLoad(t *testing.T, s *server, upgrades, atLeast int) (requests, failures, done int) {
+func underLoad(t *testing.T, s *server, o gracetest.Options, upgrades, atLeast int) (report gracetest.Report, done int) {
 	t.Helper()
-	load := gracetest.Start(gracetest.Options{Addr: s.addr, Path: "/hello", SlowPath: "/hello?sleep=0.3",
-		KeepAlive: 8, Idle: 20, New: 4, Slow: 4, Bytewise: 2})
+	o.Addr, o.Path, o.SlowPath, o.StreamPath = s.addr, "/hello", "/hello?sleep=0.3", "/stream"
+	load := gracetest.Start(o)
 	for done < upgrades || load.Requests() < atLeast {
 		pid := s.pids()[0]
 		s.signal(pid, syscall.SIGHUP)
@@ -65,17 +78,15 @@ func underLoad(t *testing.T, s *server, upgrades, atLeast int) (requests, failur
 		eventually(t, "serving", func() bool { v, err := get(s.addr, "/state"); return err == nil && v == "serving" })
 		done++
 	}
-	report := load.Stop()
-	requests, failures = report.Total()
-	if failures > 0 {
-		t.Logf("failures: %v", report.Failures)
-	}
+	report = load.Stop()
+	requests, failures := report.Total()
+	t.Logf("%d of %d requests failed over %d upgrades\n%v", failures, requests, done, report)
 	for kind, n := range report.Requests {
 		if n < done {
 			t.Errorf("only %d requests of kind %s over %d upgrades", n, kind, done)
 		}
 	}
-	return requests, failures, done
+	return report, done
 }
 
 // shutdownProgram is the control: fork-exec with the inherited socket, then http.Server.Shutdown.
@@ -93,6 +104,7 @@ func shutdownProgram() {
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("/hello", hello)
+	mux.HandleFunc("/stream", gracetest.Stream)
 	mux.HandleFunc("/state", func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "serving") })
 	srv := &http.Server{Handler: mux}
 	go srv.Serve(ln)
