@@ -32,7 +32,7 @@ type child struct {
 	hungUp    bool               // it got a kept HUP with COMMIT
 }
 
-func newChild(pid, generation int, path string, l *link, words *lastWords) *child {
+func newChild(pid, generation int, path string, l *link, words *lastWords, parent *parentLink) *child {
 	c := &child{pid: pid, generation: generation, path: path, link: l, words: words,
 		gone: make(chan struct{}), claimed: map[int]bool{}, mover: newMover(l)}
 	proc, err := os.FindProcess(pid)
@@ -41,12 +41,13 @@ func newChild(pid, generation int, path string, l *link, words *lastWords) *chil
 	}
 	c.proc = proc
 	go c.link.read()
-	go c.reap()
+	go c.reap(parent)
 	return c
 }
 
-func (c *child) reap() {
+func (c *child) reap(parent *parentLink) {
 	c.status, _ = c.proc.Wait()
+	parent.ended(c.pid, c.status)
 	close(c.gone)
 }
 

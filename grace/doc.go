@@ -64,6 +64,13 @@
 // A program has one Process, since it owns the signals: TERM and INT drain and stop, a second one more than a second later stops at
 // once; HUP and USR2 hand over to what stands at the install path. A signal that was ignored at the start stays ignored.
 //
+// # Supervisors that follow one pid
+//
+// Where the end of the first process is the end of everything (a container's PID 1, below tini or runsv), that process
+// stays as a small parent of all generations ([StayParent]): by itself in the usual cases, else by Options.StayParent.
+// Signals to it reach the generation that serves, and it exits with the status of the last one. If it is killed the
+// generations serve on, and a new start is told who holds its address ([InUseError]).
+//
 // # A unit file
 //
 // Generation 1 says READY=1 when it is ready, and each predecessor moves MAINPID at COMMIT. A HUP is a reload (RELOADING=1 until

@@ -68,7 +68,7 @@ func (p *Process) drainReplaced() stateFunc {
 			}
 			p.conns.closeQuiet()
 		case <-p.hangups:
-			p.log.Info("HUP ignored: this process was replaced", "generation", p.generation, "successor", c.pid)
+			p.lateHangup(c)
 		case r := <-p.requests:
 			r.done <- &BusyError{p.State()}
 		case m, ok := <-p.mail:
@@ -79,10 +79,25 @@ func (p *Process) drainReplaced() stateFunc {
 			p.heard(m, ok)
 		}
 	}
+	select {
+	case <-p.hangups:
+		p.lateHangup(c)
+	default:
+	}
 	gone := p.drainReport(since)
 	gone.fields.Set("gone", "1")
 	c.link.send(gone)
 	return p.exit(false)
+}
+
+// lateHangup is a HUP to a process that was replaced. A parent that stays may not have known yet who serves; anybody else sent it to
+// the wrong process.
+func (p *Process) lateHangup(c *child) {
+	if p.parent != nil {
+		c.link.send(newMessage(msgHangup))
+		return
+	}
+	p.log.Info("HUP ignored: this process was replaced", "generation", p.generation, "successor", c.pid)
 }
 
 // stopped drains and ends the service: TERM, INT, Stop, or the other generation said so.

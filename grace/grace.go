@@ -71,6 +71,10 @@ type Options struct {
 	// It has until the drain deadline.
 	OnDrain func(conn net.Conn)
 
+	// StayParent says whether this process stays as the parent of all generations, for a supervisor that
+	// follows one pid. Default: StayParentAuto.
+	StayParent StayParent
+
 	// OnEvent is told of every step of a handover, in order, by the goroutine that owns the state: the
 	// handover waits for it, so it may write a line to disk but no more, and must not wait for the Process.
 	OnEvent func(Event)
@@ -132,7 +136,8 @@ type Process struct {
 
 	manager *manager
 	pidFile pidFile
-	up      *link // to the predecessor; nil in generation 1
+	parent  *parentLink // to the parent that stays; nil if there is none
+	up      *link       // to the predecessor; nil in generation 1
 	state   atomic.Int32
 
 	conns  *conns
@@ -189,13 +194,17 @@ func init() { role.Protocols = []int{protocolVersion} }
 var taken atomic.Bool
 
 // New returns the Process of this program: one in the whole process, since it owns the signals TERM, INT, HUP and
-// USR2. In the stage and proof roles it does not return (package role).
+// USR2. In the stage and proof roles it does not return (package role), nor in a process that stays as the parent
+// (Options.StayParent), which starts the program anew as its child: call New before anything else is opened or begun.
 func New(o Options) (*Process, error) {
 	role.Act(role.Report{Name: o.Name, Version: o.Version})
 	if taken.Swap(true) {
 		return nil, fmt.Errorf("grace: New was called before: a program has one Process")
 	}
 	o.fill()
+	if err := o.stay(); err != nil {
+		return nil, err
+	}
 	p := &Process{
 		o: o, log: o.Logger, generation: 1,
 		conns:     newConns(),
@@ -221,6 +230,9 @@ func New(o Options) (*Process, error) {
 	p.manager = findManager(p.up != nil, p.log)
 	p.watchSignals()
 	go p.relay()
+	if p.parent != nil {
+		go p.obey()
+	}
 	go p.own()
 	go p.pingWatchdog()
 	return p, nil
@@ -240,6 +252,9 @@ func (p *Process) begin() error {
 	}
 	// A missing working directory is no reason not to serve; a successor then starts in it as well.
 	p.dir, _ = os.Getwd()
+	if role.Current() == role.FirstGeneration {
+		p.join(role.First)
+	}
 	return nil
 }
 

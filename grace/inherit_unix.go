@@ -81,11 +81,16 @@ func (p *Process) readOffer(offer message) error {
 	if offer.get("state") != "" {
 		p.blobs.expect()
 	}
-	return p.takeSockets(offer.fields["socket"])
+	sockets := role.Count() - (fdSockets - fdLink)
+	if offer.get("parent") != "" {
+		sockets--
+		p.join(role.First + role.Count() - 1)
+	}
+	return p.takeSockets(offer.fields["socket"], sockets)
 }
 
-func (p *Process) takeSockets(described []string) error {
-	if have := role.Count() - (fdSockets - fdLink); have != len(described) {
+func (p *Process) takeSockets(described []string, have int) error {
+	if have != len(described) {
 		return fmt.Errorf("grace: read the offer: %d sockets described, %d inherited", len(described), have)
 	}
 	for i, d := range described {

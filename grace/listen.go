@@ -37,7 +37,7 @@ func (p *Process) Open(s Socket) (net.Listener, error) {
 	if g == nil {
 		ln, owned, err := bind(s)
 		if err != nil {
-			return nil, err
+			return nil, p.explain(s, err)
 		}
 		g = newGate(p, s, ln)
 		g.owned, g.index = owned, -1

@@ -4,6 +4,7 @@ package grace_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -114,6 +115,7 @@ func fullProgram() {
 		OnEvent: func(e grace.Event) {
 			writeLine("events", "%d: %s %d pid %d took %t %+v", generation.Load(), e.Step, e.Generation, e.PID, e.Took > 0, e.Counts)
 		},
+		StayParent: stayOf(os.Getenv("GRACE_TEST_STAY")),
 		Health: func(context.Context) error {
 			if sick.Load() {
 				return errors.New("the cache is corrupt")
@@ -200,7 +202,7 @@ func fullProgram() {
 			fmt.Fprint(w, "ok")
 		}
 	})
-	ln, err := p.Open(grace.Socket{Name: "web", Network: "tcp", Address: "127.0.0.1:0"})
+	ln, err := p.Open(grace.Socket{Name: "web", Network: "tcp", Address: cmp.Or(os.Getenv("GRACE_TEST_LISTEN"), "127.0.0.1:0")})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -322,6 +324,10 @@ func envInt(name string, def int) int {
 	return n
 }
 
+func stayOf(s string) grace.StayParent {
+	return map[string]grace.StayParent{"on": grace.StayParentOn, "off": grace.StayParentOff}[s]
+}
+
 func openFiles() int {
 	entries, _ := os.ReadDir("/proc/self/fd")
 	return len(entries)
@@ -367,13 +373,18 @@ func startIn(t *testing.T, dir, program string, env ...string) *server {
 
 func startExe(t *testing.T, exe, dir, program string, env ...string) *server {
 	t.Helper()
-	s := &server{t: t, dir: dir, done: make(chan struct{})}
+	return launch(t, dir, exec.Command(exe), program, env...)
+}
+
+// launch starts a command that is, or becomes, the test binary.
+func launch(t *testing.T, dir string, cmd *exec.Cmd, program string, env ...string) *server {
+	t.Helper()
+	s := &server{t: t, dir: dir, cmd: cmd, done: make(chan struct{})}
 	logFile, err := os.Create(filepath.Join(s.dir, "log"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer logFile.Close()
-	s.cmd = exec.Command(exe)
 	s.cmd.Dir, s.cmd.Stdout, s.cmd.Stderr = s.dir, logFile, logFile
 	if program == "quiet" { // what it says on standard error, nobody reads
 		r, w, err := os.Pipe()

@@ -71,6 +71,7 @@ func (p *Process) becomeReady(r readiness, orphan bool) stateFunc {
 	if p.up == nil {
 		p.accept(true, true)
 		p.set(Serving)
+		p.parent.nameServing()
 		close(p.active)
 		p.announceReady()
 		r.done <- nil

@@ -19,7 +19,7 @@ import (
 )
 
 // The descriptors of a successor: standard input and output are ours; standard error is a pipe until HELLO;
-// then the link, our real standard error, and the sockets in the order of the offer.
+// then the link, our real standard error, the sockets in the order of the offer, and the control socket of a parent that stays.
 const (
 	fdLink    = role.First
 	fdStderr  = role.First + 1
@@ -66,7 +66,7 @@ func (p *Process) spawn(path string, probation time.Duration) (*child, error) {
 		words.abandon()
 		return nil, fmt.Errorf("start %s: %w", path, err)
 	}
-	return newChild(pid, p.generation+1, path, l, words), nil
+	return newChild(pid, p.generation+1, path, l, words, p.parent), nil
 }
 
 // startDir is where a successor starts: where the line of processes did, or where we are if that is gone.
@@ -137,6 +137,10 @@ func (p *Process) offer(probation time.Duration) (message, []uintptr, error) {
 			s.Set("unlink", g.owned.path)
 		}
 		m.fields.Add("socket", s.Encode())
+	}
+	if fd, ok := p.parent.duplicate(); ok { // the last of all
+		fds = append(fds, fd)
+		m.fields.Set("parent", "1")
 	}
 	return m, fds, nil
 }

@@ -95,6 +95,7 @@ func (p *Process) announceStop() {
 
 // takeOver makes this process the one that supervisors know: nobody is left who could take its place back.
 func (p *Process) takeOver() {
+	p.parent.nameServing() // at COMMIT before it is acknowledged: the predecessor is not gone before the parent can know
 	if err := p.pidFile.write(); err != nil {
 		p.log.Error("pid file", "generation", p.generation, "err", err)
 	}

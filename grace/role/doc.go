@@ -1,7 +1,8 @@
 // Package role tells a process in which role its own executable was started.
 //
-// A server built with moult starts its own executable, or a newer one, in three roles beside the usual one:
+// A server built with moult starts its own executable, or a newer one, in four roles beside the usual one:
 //
+//   - first generation: serves below a parent that stays, which a supervisor knows (package grace);
 //   - successor: takes over the sockets of a running generation (package grace);
 //   - stage: writes and checks a candidate in a short-lived child, so that the memory and any panic stay
 //     out of the server (package updater);

@@ -24,10 +24,11 @@ type Kind string
 
 // The roles. None is a start by a person or a supervisor.
 const (
-	None      Kind = ""
-	Successor Kind = "successor"
-	Stage     Kind = "stage"
-	Proof     Kind = "proof"
+	None            Kind = ""
+	FirstGeneration Kind = "first"
+	Successor       Kind = "successor"
+	Stage           Kind = "stage"
+	Proof           Kind = "proof"
 )
 
 var (
@@ -73,7 +74,7 @@ func parse(v string) (k Kind, n int, id string, ok bool) {
 	num, id, ok2 := strings.Cut(rest, ":")
 	n, err := strconv.Atoi(num)
 	switch k = Kind(kind); k {
-	case Successor, Stage, Proof:
+	case FirstGeneration, Successor, Stage, Proof:
 		return k, n, id, ok1 && ok2 && err == nil
 	}
 	return None, 0, "", false
@@ -83,7 +84,7 @@ func parse(v string) (k Kind, n int, id string, ok bool) {
 // The channel is the descriptor [First].
 func Handle(k Kind, f func(channel *os.File) error) { handlers[k] = f }
 
-// Act returns at once in the usual role and in that of a successor. In a stage or proof it does the job and
+// Act returns at once in the usual role and in those of a first generation and a successor. In a stage or proof it does the job and
 // exits: with status 0, or 1 after a line on standard error. r is what a proof answers; empty fields are
 // filled from the build information.
 func Act(r Report) {
