@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -16,6 +17,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/moult-go/moult/grace"
 )
 
 // beegoPath is what the programs below testdata/seed import: they are written for beego, by its documentation.
@@ -157,11 +160,11 @@ func startBeego(t *testing.T, name string, args ...string) *server {
 	dir := t.TempDir()
 	writeCertificate(t, dir)
 	buildBeego(t, name, dir)
-	return startProgram(t, dir, "app", args...)
+	return startProgram(t, dir, "app", nil, args...)
 }
 
 // startProgram starts an executable of the directory there.
-func startProgram(t *testing.T, dir, name string, args ...string) *server {
+func startProgram(t *testing.T, dir, name string, env []string, args ...string) *server {
 	t.Helper()
 	s := &server{t: t, dir: dir, done: make(chan struct{})}
 	logFile, err := os.OpenFile(filepath.Join(dir, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
@@ -171,6 +174,7 @@ func startProgram(t *testing.T, dir, name string, args ...string) *server {
 	defer logFile.Close()
 	s.cmd = exec.Command(filepath.Join(dir, name), args...)
 	s.cmd.Dir, s.cmd.Stdout, s.cmd.Stderr = dir, logFile, logFile
+	s.cmd.Env = append(os.Environ(), env...)
 	if err := s.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -277,5 +281,95 @@ func (p *posts) end(t *testing.T) {
 	t.Logf("%d of %d requests failed", p.failed, p.n)
 	if p.failed > 0 || p.n < 50 {
 		t.Errorf("%d of %d requests failed: %v", p.failed, p.n, p.first)
+	}
+}
+
+// The surface, as beego's documentation has it.
+var (
+	_ func(string, http.Handler, ...grace.ServerOption) *grace.Server = grace.NewServer
+	_ func(string, http.Handler) error                                = grace.ListenAndServe
+	_ func(string, string, string, http.Handler) error                = grace.ListenAndServeTLS
+	_ func(func()) grace.ServerOption                                 = grace.WithShutdownCallback
+	_ func(*grace.Server)                                             = grace.ServerOption(nil)
+
+	_ func(*grace.Server) error                                         = (*grace.Server).Serve
+	_ func(*grace.Server, net.Listener) error                           = (*grace.Server).ServeWithListener
+	_ func(*grace.Server) error                                         = (*grace.Server).ListenAndServe
+	_ func(*grace.Server, string, string) error                         = (*grace.Server).ListenAndServeTLS
+	_ func(*grace.Server, string, string) (net.Listener, error)         = (*grace.Server).ListenTLS
+	_ func(*grace.Server, string, string, string) error                 = (*grace.Server).ListenAndServeMutualTLS
+	_ func(*grace.Server, string, string, string) (net.Listener, error) = (*grace.Server).ListenMutualTLS
+	_ func(*grace.Server, net.Listener) error                           = (*grace.Server).ServeTLS
+	_ func(*grace.Server, int, os.Signal, func()) error                 = (*grace.Server).RegisterSignalHook
+	_ *http.Server                                                      = grace.Server{}.Server
+	_ string                                                            = grace.Server{}.Network
+	_ map[int]map[os.Signal][]func()                                    = grace.Server{}.SignalHooks
+	_                                                                   = [6]int{grace.PreSignal: 0, grace.PostSignal: 1, grace.StateInit: 2, grace.StateRunning: 3, grace.StateShuttingDown: 4, grace.StateTerminate: 5}
+)
+
+// TestNewServer: the defaults are copied, and nothing is opened.
+func TestNewServer(t *testing.T) {
+	grace.DefaultReadTimeOut, grace.DefaultWriteTimeOut, grace.DefaultMaxHeaderBytes = time.Second, 2*time.Second, 3000
+	defer func() { grace.DefaultReadTimeOut, grace.DefaultWriteTimeOut, grace.DefaultMaxHeaderBytes = 0, 0, 0 }()
+	srv := grace.NewServer("localhost:1", http.NotFoundHandler())
+	if srv.Addr != "localhost:1" || srv.Handler == nil || srv.ReadTimeout != time.Second || srv.WriteTimeout != 2*time.Second ||
+		srv.MaxHeaderBytes != 3000 || srv.Network != "tcp" {
+		t.Errorf("%+v", srv.Server)
+	}
+	if srv := grace.NewServer("", nil); srv.ReadTimeout != time.Second {
+		t.Errorf("%+v", srv.Server)
+	}
+}
+
+// TestRegisterSignalHook: positions and signals.
+func TestRegisterSignalHook(t *testing.T) {
+	for _, c := range []struct {
+		position int
+		signal   os.Signal
+		ok       bool
+	}{
+		{grace.PreSignal, syscall.SIGHUP, true},
+		{grace.PostSignal, syscall.SIGTERM, true},
+		{grace.PostSignal, os.Interrupt, true},
+		{grace.PreSignal, syscall.SIGUSR2, false},
+		{grace.StateInit, syscall.SIGHUP, false},
+		{-1, syscall.SIGHUP, false},
+	} {
+		for _, srv := range []*grace.Server{grace.NewServer("", nil), {Server: &http.Server{}}} {
+			err := srv.RegisterSignalHook(c.position, c.signal, func() {})
+			if n := len(srv.SignalHooks[c.position][c.signal]); (err == nil) != c.ok || (n == 1) != c.ok {
+				t.Errorf("position %d, %v: %v, %d hooks", c.position, c.signal, err, n)
+			}
+		}
+	}
+}
+
+// TestListenTLSRefuses: what nobody could connect to is an error, before anything is opened.
+func TestListenTLSRefuses(t *testing.T) {
+	dir := t.TempDir()
+	writeCertificate(t, dir)
+	cert, key, junk := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem"), filepath.Join(dir, "junk.pem")
+	if err := os.WriteFile(junk, []byte("no certificate"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		what             string
+		cert, key, trust string
+		want             string
+	}{
+		{"junk authorities", cert, key, junk, "no certificate in"},
+		{"the key for authorities", cert, key, key, "no certificate in"},
+		{"no authorities", cert, key, filepath.Join(dir, "missing"), "no such file"},
+		{"a junk certificate", junk, key, cert, "find any PEM"},
+		{"a certificate without its key", cert, "", cert, "no such file"},
+		{"no certificate at all", "", "", cert, "no certificate: name its files"},
+	} {
+		srv := grace.NewServer("127.0.0.1:0", nil)
+		if _, err := srv.ListenMutualTLS(c.cert, c.key, c.trust); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %q", c.what, err, c.want)
+		}
+		if srv.TLSConfig != nil {
+			t.Errorf("%s: TLSConfig is changed", c.what)
+		}
 	}
 }
