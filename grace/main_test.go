@@ -350,19 +350,19 @@ func parseDuration(s string) time.Duration {
 
 // A server is one line of real processes, beginning with the one that the test started.
 type server struct {
-	t    *testing.T
+	t    testing.TB
 	dir  string
 	addr string
 	cmd  *exec.Cmd
 	done chan struct{} // closed when generation 1 has ended
 }
 
-func start(t *testing.T, program string, env ...string) *server {
+func start(t testing.TB, program string, env ...string) *server {
 	t.Helper()
 	return startIn(t, t.TempDir(), program, env...)
 }
 
-func startIn(t *testing.T, dir, program string, env ...string) *server {
+func startIn(t testing.TB, dir, program string, env ...string) *server {
 	t.Helper()
 	exe, err := os.Executable()
 	if err != nil {
@@ -371,13 +371,13 @@ func startIn(t *testing.T, dir, program string, env ...string) *server {
 	return startExe(t, exe, dir, program, env...)
 }
 
-func startExe(t *testing.T, exe, dir, program string, env ...string) *server {
+func startExe(t testing.TB, exe, dir, program string, env ...string) *server {
 	t.Helper()
 	return launch(t, dir, exec.Command(exe), program, env...)
 }
 
 // launch starts a command that is, or becomes, the test binary.
-func launch(t *testing.T, dir string, cmd *exec.Cmd, program string, env ...string) *server {
+func launch(t testing.TB, dir string, cmd *exec.Cmd, program string, env ...string) *server {
 	t.Helper()
 	s := &server{t: t, dir: dir, cmd: cmd, done: make(chan struct{})}
 	logFile, err := os.Create(filepath.Join(s.dir, "log"))
@@ -516,7 +516,7 @@ func get(addr, path string) (string, error) {
 	return string(b), err
 }
 
-func pidOf(t *testing.T, addr string) int {
+func pidOf(t testing.TB, addr string) int {
 	t.Helper()
 	body, err := get(addr, "/hello")
 	if err != nil {
@@ -530,7 +530,7 @@ func pidOf(t *testing.T, addr string) int {
 	return pid
 }
 
-func eventually(t *testing.T, what string, cond func() bool) {
+func eventually(t testing.TB, what string, cond func() bool) {
 	t.Helper()
 	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); {
 		if cond() {
