@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"strconv"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -47,12 +48,16 @@ func watchdogInterval(successor bool) time.Duration {
 type notifySocket string
 
 func (s notifySocket) send(text string, rights []byte) error {
+	syscall.ForkLock.RLock() // no child of the program's own may get it
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM, 0)
+	if err == nil {
+		unix.CloseOnExec(fd)
+	}
+	syscall.ForkLock.RUnlock()
 	if err != nil {
 		return fmt.Errorf("notify the service manager: %w", err)
 	}
 	defer unix.Close(fd)
-	unix.CloseOnExec(fd)
 	// A manager whose queue is full must not hold us up for ever.
 	limit := unix.NsecToTimeval(barrierTimeout.Nanoseconds())
 	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &limit); err != nil {
