@@ -49,6 +49,11 @@
 //   - TLS sessions resume after an upgrade: the keys of session tickets go over the private socketpair, never by environment or
 //     argv, and change every 24 hours; old ones are accepted for 7 days.
 //
+// # Sockets
+//
+// [Process.Open] finds an inherited socket by network, requested address and name: ":0" keeps its number.
+// The file of a Unix socket goes with the last process, unless somebody else has taken the path.
+//
 // # State of the application
 //
 // A [Blob] carries a value to the next generation, as a hint: at the start of the successor, and again when the predecessor

@@ -112,7 +112,9 @@ func (p *Process) webChecks(c *child) []check {
 	var list []check
 	for _, g := range p.gates {
 		if w := g.web.Load(); w != nil && !g.socket.Held && !g.isClosed() && (c == nil || c.claimed[g.offered]) {
-			list = append(list, func(ctx context.Context) error { return w.ask(ctx, g.Addr()) })
+			if addr, ok := g.dialed(); ok {
+				list = append(list, func(ctx context.Context) error { return w.ask(ctx, addr) })
+			}
 		}
 	}
 	return list

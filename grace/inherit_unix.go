@@ -107,7 +107,7 @@ func (p *Process) takeSockets(described []string, have int) error {
 		in := &inherited{index: i, ln: ln.(deadlineListener), socket: Socket{
 			Name: v.Get("name"), Network: v.Get("network"), Address: v.Get("address"), Held: v.Get("held") != ""}}
 		if path := v.Get("unlink"); path != "" {
-			in.owned = ownUnix(path)
+			in.owned = ownInherited(path, v.Get("file"))
 		}
 		p.heirlooms = append(p.heirlooms, in)
 	}

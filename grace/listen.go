@@ -1,10 +1,9 @@
 package grace
 
 import (
-	"errors"
 	"fmt"
 	"net"
-	"os"
+	"slices"
 )
 
 // An inherited socket waits for the application to ask for it by its key.
@@ -51,15 +50,15 @@ func (p *Process) Open(s Socket) (net.Listener, error) {
 
 // claim takes the first inherited socket of this key. The caller holds p.mu.
 func (p *Process) claim(s Socket) *gate {
-	for i, in := range p.heirlooms {
-		if in.socket.key() == s.key() {
-			p.heirlooms = append(p.heirlooms[:i:i], p.heirlooms[i+1:]...)
-			g := newGate(p, s, in.ln)
-			g.owned, g.index = in.owned, in.index
-			return g
-		}
+	i := slices.IndexFunc(p.heirlooms, func(in *inherited) bool { return in.socket.key() == s.key() })
+	if i < 0 {
+		return nil
 	}
-	return nil
+	in := p.heirlooms[i]
+	p.heirlooms = slices.Delete(p.heirlooms, i, i+1)
+	g := newGate(p, s, in.ln)
+	g.owned, g.index = in.owned, in.index
+	return g
 }
 
 // key identifies a socket over generations. ":80", "0.0.0.0:80" and "[::]:80" are different keys: only the
@@ -100,7 +99,7 @@ func (p *Process) opened() int {
 	return len(p.gates)
 }
 
-// forsake closes the inherited sockets that nobody claimed until COMMIT. The clients in their queues are reset.
+// forsake closes what nobody claimed until COMMIT. The clients in the queues are reset.
 func (p *Process) forsake() {
 	p.mu.Lock()
 	left := p.heirlooms
@@ -155,72 +154,4 @@ func bind(s Socket) (deadlineListener, *unixOwner, error) {
 		return nil, nil, err
 	}
 	return ln.(*net.TCPListener), nil, nil
-}
-
-func bindUnix(s Socket) (deadlineListener, *unixOwner, error) {
-	abstract := s.Address == "" || s.Address[0] == '@'
-	if !abstract {
-		if err := removeStale(s.Address); err != nil {
-			return nil, nil, err
-		}
-	}
-	ln, err := net.ListenUnix("unix", &net.UnixAddr{Name: s.Address, Net: "unix"})
-	if err != nil {
-		return nil, nil, err
-	}
-	// The path belongs to the line of processes, not to this one: closing the listener of a predecessor must
-	// not unlink what its successor serves.
-	ln.SetUnlinkOnClose(false)
-	if abstract {
-		return ln, nil, nil
-	}
-	if s.Mode != 0 {
-		if err := os.Chmod(s.Address, s.Mode.Perm()); err != nil {
-			ln.Close()
-			os.Remove(s.Address)
-			return nil, nil, fmt.Errorf("listen on unix %s: %w", s.Address, err)
-		}
-	}
-	return ln, ownUnix(s.Address), nil
-}
-
-// removeStale removes the socket file of a dead server: one that refuses connections. A living one stays, and
-// bind then says that the address is in use.
-func removeStale(path string) error {
-	fi, err := os.Lstat(path)
-	if err != nil || fi.Mode().Type() != os.ModeSocket {
-		return nil
-	}
-	conn, err := net.Dial("unix", path)
-	if err == nil {
-		conn.Close()
-		return nil
-	}
-	if !errors.Is(err, errRefused) {
-		return nil
-	}
-	if err := os.Remove(path); err != nil {
-		return fmt.Errorf("remove the stale socket %s: %w", path, err)
-	}
-	return nil
-}
-
-// A unixOwner remembers which file a Unix socket is, so that only that one is ever removed.
-type unixOwner struct {
-	path string
-	file os.FileInfo
-}
-
-func ownUnix(path string) *unixOwner {
-	fi, err := os.Lstat(path)
-	if err != nil {
-		return nil
-	}
-	return &unixOwner{path, fi}
-}
-
-func (o *unixOwner) unlink() {
-	if fi, err := os.Lstat(o.path); err == nil && os.SameFile(fi, o.file) {
-		os.Remove(o.path)
-	}
 }

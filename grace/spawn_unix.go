@@ -28,8 +28,8 @@ const (
 
 // spawn starts path as our successor and offers it the sockets. It does not wait for an answer.
 func (p *Process) spawn(path string, probation time.Duration) (*child, error) {
-	offer, sockets, err := p.offer(probation)
-	defer closeAll(sockets)
+	offer, passed, err := p.offer(probation)
+	defer func() { closeAll(passed) }()
 	if err != nil {
 		return nil, err
 	}
@@ -53,7 +53,7 @@ func (p *Process) spawn(path string, probation time.Duration) (*child, error) {
 		words.abandon()
 		return nil, err
 	}
-	files := append([]uintptr{0, 1, writer.Fd(), uintptr(theirs), 2}, sockets...)
+	files := append([]uintptr{0, 1, writer.Fd(), uintptr(theirs), 2}, passed...)
 	mark, err := role.Mark(role.Successor, uintptr(theirs), len(files)-fdLink)
 	if err != nil {
 		l.close()
@@ -135,20 +135,17 @@ func (p *Process) offer(probation time.Duration) (message, []uintptr, error) {
 		}
 		if g.owned != nil {
 			s.Set("unlink", g.owned.path)
+			s.Set("file", g.owned.id())
 		}
 		m.fields.Add("socket", s.Encode())
-	}
-	if fd, ok := p.parent.duplicate(); ok { // the last of all
-		fds = append(fds, fd)
-		m.fields.Set("parent", "1")
 	}
 	return m, fds, nil
 }
 
-// duplicate copies a socket's descriptor without touching its mode: File and Fd would put the live listener
+// duplicate copies a descriptor without touching its mode: File and Fd would put the live listener
 // into blocking mode, and parking would do nothing from then on.
-func duplicate(ln deadlineListener) (fd uintptr, err error) {
-	raw, err := ln.(syscall.Conn).SyscallConn()
+func duplicate(c any) (fd uintptr, err error) {
+	raw, err := c.(syscall.Conn).SyscallConn()
 	if err != nil {
 		return 0, err
 	}
