@@ -52,6 +52,8 @@
 // # Sockets
 //
 // [Process.Open] finds an inherited socket by network, requested address and name: ":0" keeps its number.
+// A listener that a version adds is bound. One that it drops, or moves to another address, is served by the predecessor until COMMIT
+// and refuses from then on, with a warning.
 // The file of a Unix socket goes with the last process, unless somebody else has taken the path.
 //
 // # State of the application

@@ -291,7 +291,8 @@ func (p *Process) commitMessage(c *child) message {
 
 // replaced is the end of row 8a: the successor is the one, this process drains.
 func (p *Process) replaced(r *request, c *child) stateFunc {
-	p.accept(false, false) // what the successor has not claimed is not served any more
+	p.accept(false, false)
+	p.letGo(c) // what the successor has not claimed is not served any more
 	p.announceReplaced(c, c.hungUp || p.hangupKept)
 	p.log.Info("handed over", "generation", p.generation, "to", c.generation, "pid", c.pid)
 	p.note(StepCommitted, c, nil)

@@ -115,6 +115,21 @@ func (p *Process) forsake() {
 	}
 }
 
+// letGo closes the listeners that the successor has not taken, at COMMIT: nobody would accept there, and a client is
+// better refused than left in a queue until we exit.
+func (p *Process) letGo(c *child) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, g := range p.gates {
+		if !c.claimed[g.offered] {
+			if g.offered < 0 && g.owned != nil { // the successor does not know of it
+				g.owned.unlink()
+			}
+			g.end()
+		}
+	}
+}
+
 // accept opens or parks every gate whose socket is held, or is not.
 func (p *Process) accept(held, open bool) {
 	p.mu.Lock()
