@@ -49,12 +49,13 @@
 //   - TLS sessions resume after an upgrade: the keys of session tickets go over the private socketpair, never by environment or
 //     argv, and change every 24 hours; old ones are accepted for 7 days.
 //
-// # Sockets
+// # Sockets and files
 //
 // [Process.Open] finds an inherited socket by network, requested address and name: ":0" keeps its number.
 // A listener that a version adds is bound. One that it drops, or moves to another address, is served by the predecessor until COMMIT
 // and refuses from then on, with a warning.
 // The file of a Unix socket goes with the last process, unless somebody else has taken the path.
+// [Process.File] passes other open files on.
 //
 // # State of the application
 //

@@ -151,6 +151,8 @@ type Process struct {
 	mu        sync.Mutex
 	gates     []*gate
 	heirlooms []*inherited
+	files     []*heldFile
+	opening   sync.Mutex    // held while File runs the application's open; mu is not
 	accepting map[bool]bool // by Socket.Held: open new gates at once
 	ended     bool
 

@@ -81,18 +81,30 @@ func (p *Process) readOffer(offer message) error {
 	if offer.get("state") != "" {
 		p.blobs.expect()
 	}
-	sockets := role.Count() - (fdSockets - fdLink)
+	have := role.Count() - (fdSockets - fdLink)
 	if offer.get("parent") != "" {
-		sockets--
+		have--
 		p.join(role.First + role.Count() - 1)
 	}
-	return p.takeSockets(offer.fields["socket"], sockets)
+	sockets, files := offer.fields["socket"], offer.fields["file"]
+	if have < len(sockets)+len(files) {
+		return fmt.Errorf("grace: read the offer: %d sockets and %d files described, %d inherited", len(sockets), len(files), have)
+	}
+	if err := p.takeSockets(sockets); err != nil {
+		return err
+	}
+	next := fdSockets + len(sockets)
+	if err := p.takeFiles(next, files); err != nil {
+		return err
+	}
+	next += len(files)
+	for ; next < fdSockets+have; next++ { // what a newer predecessor passes on, and we know nothing of
+		unix.Close(next)
+	}
+	return nil
 }
 
-func (p *Process) takeSockets(described []string, have int) error {
-	if have != len(described) {
-		return fmt.Errorf("grace: read the offer: %d sockets described, %d inherited", len(described), have)
-	}
+func (p *Process) takeSockets(described []string) error {
 	for i, d := range described {
 		v, err := url.ParseQuery(d)
 		if err != nil {
@@ -110,6 +122,18 @@ func (p *Process) takeSockets(described []string, have int) error {
 			in.owned = ownInherited(path, v.Get("file"))
 		}
 		p.heirlooms = append(p.heirlooms, in)
+	}
+	return nil
+}
+
+// takeFiles leaves the modes of the descriptors as they are: they are shared with the predecessor.
+func (p *Process) takeFiles(first int, described []string) error {
+	for i, d := range described {
+		v, err := url.ParseQuery(d)
+		if err != nil {
+			return fmt.Errorf("grace: read the offer: file %d: %w", i, err)
+		}
+		p.files = append(p.files, &heldFile{name: v.Get("name"), f: os.NewFile(uintptr(first+i), v.Get("path"))})
 	}
 	return nil
 }

@@ -113,6 +113,7 @@ func (p *Process) forsake() {
 		}
 		in.ln.Close()
 	}
+	p.forsakeFiles()
 }
 
 // letGo closes the listeners that the successor has not taken, at COMMIT: nobody would accept there, and a client is

@@ -16,8 +16,11 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/moult-go/moult/grace"
 )
@@ -27,6 +30,8 @@ func init() { programs["plan"] = planProgram }
 // planProgram does, line by line, what the file "plan" says at its start, and so may each generation:
 //
 //	open NETWORK ADDRESS [NAME]   through the Process
+//	file NAME, lock NAME          append a line to the file of this name; lock it
+//	pipe NAME                     the same is a pipe
 //	helper NAME                   let a shell write its descriptors and environment to NAME
 //	chdir DIR
 //	die FILE                      as soon as there is a file of this name, once it is ready
@@ -69,6 +74,29 @@ func planProgram() {
 			}
 			addrs = append(addrs, ln.Addr().String())
 			go p.Serve(&http.Server{Handler: mux}, ln)
+		case "file":
+			f, err := p.File(word[1], func() (*os.File, error) {
+				return os.OpenFile(filepath.Join(home, word[1]), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+			})
+			if err != nil {
+				log.Fatal(err)
+			}
+			fmt.Fprintf(f, "generation %d\n", p.Generation())
+		case "lock":
+			f, _ := p.File(word[1], nil)
+			if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+				log.Fatal(err)
+			}
+		case "pipe":
+			f, err := p.File(word[1], func() (*os.File, error) {
+				r, w, err := os.Pipe()
+				precious = w
+				return r, err
+			})
+			if err != nil {
+				log.Fatal(err)
+			}
+			mux.HandleFunc("/nonblocking", func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, nonBlocking(f)) })
 		case "helper":
 			helper(filepath.Join(home, word[1]))
 		case "chdir":
@@ -99,6 +127,8 @@ func planProgram() {
 	p.Wait(context.Background())
 }
 
+var precious *os.File // keeps the collector from closing it
+
 // planHandler answers on every listener of planProgram.
 func planHandler(p *grace.Process, home string) *http.ServeMux {
 	var helpers sync.Mutex
@@ -123,6 +153,18 @@ func planHandler(p *grace.Process, home string) *http.ServeMux {
 		fmt.Fprint(w, "ok")
 	})
 	return mux
+}
+
+func nonBlocking(f *os.File) (yes bool) {
+	raw, err := f.SyscallConn()
+	if err != nil {
+		log.Fatal(err)
+	}
+	raw.Control(func(fd uintptr) {
+		flags, err := unix.FcntlInt(fd, unix.F_GETFL, 0)
+		yes = err == nil && flags&unix.O_NONBLOCK != 0
+	})
+	return yes
 }
 
 // helper lets a process of somebody else's say what it got: its descriptors but the one of the listing, its environment,

@@ -19,14 +19,15 @@ import (
 )
 
 // The descriptors of a successor: standard input and output are ours; standard error is a pipe until HELLO;
-// then the link, our real standard error, the sockets in the order of the offer, and the control socket of a parent that stays.
+// then the link, our real standard error, the sockets and the files in the order of the offer, and the control socket of a parent that
+// stays.
 const (
 	fdLink    = role.First
 	fdStderr  = role.First + 1
 	fdSockets = role.First + 2
 )
 
-// spawn starts path as our successor and offers it the sockets. It does not wait for an answer.
+// spawn starts path as our successor and offers it the sockets and files. It does not wait for an answer.
 func (p *Process) spawn(path string, probation time.Duration) (*child, error) {
 	offer, passed, err := p.offer(probation)
 	defer func() { closeAll(passed) }()
@@ -104,7 +105,7 @@ func successorEnv() []string {
 	return env
 }
 
-// offer describes our sockets and duplicates their descriptors, in the same order.
+// offer describes our sockets and files, and duplicates their descriptors, in the same order.
 func (p *Process) offer(probation time.Duration) (message, []uintptr, error) {
 	m := newMessage(msgOffer,
 		"oldest", strconv.Itoa(protocolOldest),
@@ -138,6 +139,21 @@ func (p *Process) offer(probation time.Duration) (message, []uintptr, error) {
 			s.Set("file", g.owned.id())
 		}
 		m.fields.Add("socket", s.Encode())
+	}
+	for _, h := range p.files {
+		fd, err := duplicate(h.f)
+		if errors.Is(err, os.ErrClosed) {
+			continue // by the application: it does not want it any more
+		}
+		if err != nil {
+			return m, fds, fmt.Errorf("duplicate the file %q: %w", h.name, err)
+		}
+		fds = append(fds, fd)
+		m.fields.Add("file", url.Values{"name": {h.name}, "path": {h.f.Name()}}.Encode())
+	}
+	if fd, ok := p.parent.duplicate(); ok { // the last of all
+		fds = append(fds, fd)
+		m.fields.Set("parent", "1")
 	}
 	return m, fds, nil
 }
