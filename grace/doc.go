@@ -56,6 +56,8 @@
 // and refuses from then on, with a warning.
 // The file of a Unix socket goes with the last process, unless somebody else has taken the path.
 // [Process.File] passes other open files on.
+// Under socket activation (LISTEN_FDS) Open takes the socket that the unit gives this name (FileDescriptorName=), else the one that
+// is bound to this address. It stays the service manager's: its path is not removed, and it is not closed when a version drops it.
 //
 // # State of the application
 //

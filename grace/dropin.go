@@ -49,7 +49,7 @@ func (d *shared) tell() {
 }
 
 // declare says READY when every inherited socket is claimed, or none was for a while, and every listener is served; in
-// generation 1 at the first server. It goes on taking tokens until the process ends.
+// generation 1 at the first server, unless a service manager has passed sockets on. It goes on taking tokens until the process ends.
 func (d *shared) declare() {
 	patience := time.NewTimer(claimPatience)
 	defer patience.Stop()
@@ -69,7 +69,7 @@ func (d *shared) declare() {
 		}
 		inherited, open := d.unserved()
 		switch {
-		case d.generation == 1:
+		case d.generation == 1 && (late || len(inherited) == 0):
 		case late && len(open) > 0:
 			d.log.Warn("not ready: nobody serves on a listener that was opened", "addresses", open)
 			patience.Reset(claimPatience)

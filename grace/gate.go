@@ -19,9 +19,10 @@ type gate struct {
 	p       *Process
 	socket  Socket
 	ln      deadlineListener
-	owned   *unixOwner // of a Unix socket's file; nil for others
-	index   int        // its place in the predecessor's offer; -1 if bound here
-	offered int        // its place in the offer to the successor under way; -1 if it came later
+	owned   *unixOwner  // of a Unix socket's file; nil for others
+	unit    *unitSocket // nil unless a service manager made the socket
+	index   int         // its place in the predecessor's offer; -1 if bound here
+	offered int         // its place in the offer to the successor under way; -1 if it came later
 
 	mu      sync.Mutex
 	open    chan struct{} // closed while accepting

@@ -257,7 +257,7 @@ func (p *Process) begin() error {
 	if role.Current() == role.FirstGeneration {
 		p.join(role.First)
 	}
-	return nil
+	return p.takeUnitSockets()
 }
 
 // watchSignals asks for the signals. What was ignored at the start (nohup, a shell's background) stays ignored.
@@ -286,7 +286,11 @@ func (p *Process) Ready(ctx context.Context) error {
 	r := readiness{make(chan error, 1)}
 	select {
 	case p.readiness <- r:
-		return <-r.done
+		err := <-r.done
+		if err == nil {
+			p.warnOfUnitSockets()
+		}
+		return err
 	case <-p.exited:
 		return fmt.Errorf("declare readiness: this process is %s", p.State())
 	case <-ctx.Done():

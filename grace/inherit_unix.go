@@ -118,6 +118,10 @@ func (p *Process) takeSockets(described []string) error {
 		}
 		in := &inherited{index: i, ln: ln.(deadlineListener), socket: Socket{
 			Name: v.Get("name"), Network: v.Get("network"), Address: v.Get("address"), Held: v.Get("held") != ""}}
+		in.loose = v.Get("loose") != ""
+		if v.Get("unit") != "" {
+			in.unit = &unitSocket{v.Get("fdname")}
+		}
 		if path := v.Get("unlink"); path != "" {
 			in.owned = ownInherited(path, v.Get("file"))
 		}

@@ -8,10 +8,12 @@ import (
 
 // An inherited socket waits for the application to ask for it by its key.
 type inherited struct {
-	index  int // its place in the offer
+	index  int // its place in the predecessor's offer; -1 if it came from the service manager
 	socket Socket
 	ln     deadlineListener
 	owned  *unixOwner
+	unit   *unitSocket // nil unless a service manager made it
+	loose  bool        // the predecessor had not claimed it either
 }
 
 // Listen is [Process.Open] without a name.
@@ -27,12 +29,13 @@ func (p *Process) Open(s Socket) (net.Listener, error) {
 	default:
 		return nil, fmt.Errorf("listen on %s %s: network not supported, want tcp, tcp4, tcp6 or unix", s.Network, s.Address)
 	}
+	want := p.wantedOfUnit(s)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.ended {
 		return nil, fmt.Errorf("listen on %s %s: %w", s.Network, s.Address, net.ErrClosed)
 	}
-	g := p.claim(s)
+	g := p.claim(s, want)
 	if g == nil {
 		ln, owned, err := bind(s)
 		if err != nil {
@@ -48,16 +51,19 @@ func (p *Process) Open(s Socket) (net.Listener, error) {
 	return g, nil
 }
 
-// claim takes the first inherited socket of this key. The caller holds p.mu.
-func (p *Process) claim(s Socket) *gate {
+// claim takes the first inherited socket of this key, else one of the service manager's. The caller holds p.mu.
+func (p *Process) claim(s Socket, want net.Addr) *gate {
 	i := slices.IndexFunc(p.heirlooms, func(in *inherited) bool { return in.socket.key() == s.key() })
+	if i < 0 {
+		i = unitSocketFor(p.heirlooms, s, want)
+	}
 	if i < 0 {
 		return nil
 	}
 	in := p.heirlooms[i]
 	p.heirlooms = slices.Delete(p.heirlooms, i, i+1)
 	g := newGate(p, s, in.ln)
-	g.owned, g.index = in.owned, in.index
+	g.owned, g.index, g.unit = in.owned, in.index, in.unit
 	return g
 }
 
@@ -77,12 +83,15 @@ func (p *Process) Inherited(name string) (Socket, bool) {
 	return Socket{}, false
 }
 
-// unserved names the sockets on which nobody accepts: inherited ones that nobody has asked for, and open listeners.
+// unserved names the sockets on which nobody accepts: open listeners, and inherited ones that nobody has asked for, without those
+// that the predecessor had not claimed either.
 func (p *Process) unserved() (inherited, open []string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, in := range p.heirlooms {
-		inherited = append(inherited, in.socket.Address)
+		if !in.loose {
+			inherited = append(inherited, in.socket.Address)
+		}
 	}
 	for _, g := range p.gates {
 		if !g.wanted.Load() && !g.isClosed() {
@@ -99,11 +108,17 @@ func (p *Process) opened() int {
 	return len(p.gates)
 }
 
-// forsake closes what nobody claimed until COMMIT. The clients in the queues are reset.
+// forsake closes what nobody claimed until COMMIT. The clients in the queues are reset. Sockets of the service manager
+// stay: it has them open too, and a later version may ask for them.
 func (p *Process) forsake() {
 	p.mu.Lock()
-	left := p.heirlooms
-	p.heirlooms = nil
+	var left []*inherited
+	p.heirlooms = slices.DeleteFunc(p.heirlooms, func(in *inherited) bool {
+		if in.unit == nil {
+			left = append(left, in)
+		}
+		return in.unit == nil
+	})
 	p.mu.Unlock()
 	for _, in := range left {
 		p.log.Warn("close an inherited socket that this version does not listen on",

@@ -107,10 +107,18 @@ func (p *parent) begin() error {
 		return fmt.Errorf("make the control socket: %w", err)
 	}
 	p.control = conn.(*net.UnixConn)
-	mark, err := role.Mark(role.FirstGeneration, uintptr(pair[1]), 1)
+	files := []uintptr{0, 1, 2, uintptr(pair[1])}
+	n, err := unitFDs() // a service manager's sockets are for who serves
+	if err != nil {
+		p.control.Close()
+		return err
+	}
+	for fd := firstUnitFD; fd < firstUnitFD+n; fd++ {
+		files = append(files, uintptr(fd))
+	}
+	mark, err := role.Mark(role.FirstGeneration, uintptr(pair[1]), 1+n)
 	if err == nil {
-		p.first, err = syscall.ForkExec(exe, arguments, &syscall.ProcAttr{
-			Env: append(firstEnv(), mark), Files: []uintptr{0, 1, 2, uintptr(pair[1])}})
+		p.first, err = syscall.ForkExec(exe, arguments, &syscall.ProcAttr{Env: append(firstEnv(), mark), Files: files})
 	}
 	if err != nil {
 		p.control.Close()
@@ -123,7 +131,7 @@ func (p *parent) begin() error {
 func firstEnv() []string {
 	return slices.DeleteFunc(os.Environ(), func(e string) bool {
 		name, _, _ := strings.Cut(e, "=")
-		return slices.Contains([]string{role.Env, "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"}, name)
+		return slices.Contains([]string{role.Env, "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_PID", "LISTEN_PIDFDID"}, name)
 	})
 }
 

@@ -97,7 +97,7 @@ func successorEnv() []string {
 	var env []string
 	for _, e := range os.Environ() {
 		switch name, _, _ := strings.Cut(e, "="); name {
-		case role.Env, "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "WATCHDOG_PID":
+		case role.Env, "LISTEN_PID", "LISTEN_PIDFDID", "LISTEN_FDS", "LISTEN_FDNAMES", "WATCHDOG_PID":
 		default:
 			env = append(env, e)
 		}
@@ -130,14 +130,16 @@ func (p *Process) offer(probation time.Duration) (message, []uintptr, error) {
 		}
 		fds = append(fds, fd)
 		g.offered = len(fds) - 1
-		s := url.Values{"name": {g.socket.Name}, "network": {g.socket.Network}, "address": {g.socket.Address}}
-		if g.socket.Held {
-			s.Set("held", "1")
+		m.fields.Add("socket", describe(g.socket, g.owned, g.unit).Encode())
+	}
+	for _, in := range p.heirlooms { // the service manager's; a later version may listen on them
+		fd, err := duplicate(in.ln)
+		if err != nil {
+			return m, fds, fmt.Errorf("duplicate the socket of %s: %w", in.socket.Address, err)
 		}
-		if g.owned != nil {
-			s.Set("unlink", g.owned.path)
-			s.Set("file", g.owned.id())
-		}
+		fds = append(fds, fd)
+		s := describe(in.socket, in.owned, in.unit)
+		s.Set("loose", "1")
 		m.fields.Add("socket", s.Encode())
 	}
 	for _, h := range p.files {
@@ -156,6 +158,22 @@ func (p *Process) offer(probation time.Duration) (message, []uintptr, error) {
 		m.fields.Set("parent", "1")
 	}
 	return m, fds, nil
+}
+
+func describe(s Socket, owned *unixOwner, unit *unitSocket) url.Values {
+	v := url.Values{"name": {s.Name}, "network": {s.Network}, "address": {s.Address}}
+	if s.Held {
+		v.Set("held", "1")
+	}
+	if owned != nil {
+		v.Set("unlink", owned.path)
+		v.Set("file", owned.id())
+	}
+	if unit != nil {
+		v.Set("unit", "1")
+		v.Set("fdname", unit.name)
+	}
+	return v
 }
 
 // duplicate copies a descriptor without touching its mode: File and Fd would put the live listener

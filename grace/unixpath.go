@@ -111,7 +111,7 @@ const sunPath = 103
 // there says nothing about us.
 func (g *gate) dialed() (addr net.Addr, ok bool) {
 	addr = g.Addr()
-	if name := addr.String(); addr.Network() != "unix" || name == "" || name[0] == '@' {
+	if name := addr.String(); addr.Network() != "unix" || name == "" || name[0] == '@' || g.unit != nil {
 		return addr, true
 	}
 	switch {
