@@ -58,6 +58,7 @@
 // [Process.File] passes other open files on.
 // Under socket activation (LISTEN_FDS) Open takes the socket that the unit gives this name (FileDescriptorName=), else the one that
 // is bound to this address. It stays the service manager's: its path is not removed, and it is not closed when a version drops it.
+// A listening socket that the program opens elsewhere is no successor's: a warning at readiness names it (on Linux).
 //
 // # State of the application
 //

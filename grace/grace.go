@@ -288,7 +288,7 @@ func (p *Process) Ready(ctx context.Context) error {
 	case p.readiness <- r:
 		err := <-r.done
 		if err == nil {
-			p.warnOfUnitSockets()
+			p.lint()
 		}
 		return err
 	case <-p.exited:

@@ -30,6 +30,7 @@ func init() { programs["plan"] = planProgram }
 // planProgram does, line by line, what the file "plan" says at its start, and so may each generation:
 //
 //	open NETWORK ADDRESS [NAME]   through the Process
+//	listen NETWORK ADDRESS        behind its back
 //	file NAME, lock NAME          append a line to the file of this name; lock it
 //	pipe NAME                     the same is a pipe
 //	helper NAME                   let a shell write its descriptors and environment to NAME
@@ -74,6 +75,10 @@ func planProgram() {
 			}
 			addrs = append(addrs, ln.Addr().String())
 			go p.Serve(&http.Server{Handler: mux}, ln)
+		case "listen":
+			if _, err := net.Listen(word[1], word[2]); err != nil {
+				log.Print(err)
+			}
 		case "file":
 			f, err := p.File(word[1], func() (*os.File, error) {
 				return os.OpenFile(filepath.Join(home, word[1]), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
