@@ -45,7 +45,7 @@ func (l *lastWords) read() {
 		}
 		quiet := l.quiet
 		l.mu.Unlock()
-		if !quiet {
+		if !quiet && isStandard(2) {
 			// Past package os, which would let a pipe without a reader end this process.
 			syscall.Write(syscall.Stderr, buf[:n])
 		}

@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -34,7 +35,7 @@ func init() { programs["plan"] = planProgram }
 //	file NAME, lock NAME          append a line to the file of this name; lock it
 //	pipe NAME                     the same is a pipe
 //	helper NAME                   let a shell write its descriptors and environment to NAME
-//	chdir DIR
+//	chdir DIR, umask MODE, close FD, reuse FD
 //	die FILE                      as soon as there is a file of this name, once it is ready
 //
 // When it is ready it writes its addresses, one a line, to the file "addrs.GENERATION".
@@ -108,6 +109,17 @@ func planProgram() {
 			if err := os.Chdir(word[1]); err != nil {
 				log.Fatal(err)
 			}
+		case "umask":
+			mode, _ := strconv.ParseInt(word[1], 8, 32)
+			syscall.Umask(int(mode))
+		case "close":
+			[]*os.File{os.Stdin, os.Stdout, os.Stderr}[atoiOrDie(word[1])].Close()
+		case "reuse": // as a program may that opens a file after it has closed a standard one
+			f, err := os.Create(filepath.Join(home, "precious"))
+			if err != nil || f.Fd() != uintptr(atoiOrDie(word[1])) {
+				log.Fatalf("got descriptor %d, %v", f.Fd(), err)
+			}
+			precious = f
 		case "die":
 			omen = word[1]
 		case "":
@@ -213,6 +225,14 @@ func usualDescriptors(t *testing.T) []string {
 // among reports whether every element of list is one of set.
 func among(list, set []string) bool {
 	return !slices.ContainsFunc(list, func(s string) bool { return !slices.Contains(set, s) })
+}
+
+func atoiOrDie(s string) int {
+	n, err := strconv.Atoi(s)
+	if err != nil {
+		log.Fatal(err)
+	}
+	return n
 }
 
 // startPlan starts generation 1 of planProgram; by cmd if that is not nil, whose Env is added to ours.

@@ -34,6 +34,11 @@ func (p *Process) spawn(path string, probation time.Duration) (*child, error) {
 	if err != nil {
 		return nil, err
 	}
+	std, err := standard()
+	defer func() { closeAll(std) }()
+	if err != nil {
+		return nil, err
+	}
 	ours, theirs, err := socketpair()
 	if err != nil {
 		return nil, err
@@ -54,7 +59,7 @@ func (p *Process) spawn(path string, probation time.Duration) (*child, error) {
 		words.abandon()
 		return nil, err
 	}
-	files := append([]uintptr{0, 1, writer.Fd(), uintptr(theirs), 2}, passed...)
+	files := append([]uintptr{std[0], std[1], writer.Fd(), uintptr(theirs), std[2]}, passed...)
 	mark, err := role.Mark(role.Successor, uintptr(theirs), len(files)-fdLink)
 	if err != nil {
 		l.close()

@@ -23,3 +23,5 @@ func (p *Process) takeUnitSockets() error              { return nil }
 func (p *Process) warnOfUnitSockets()                  {}
 func (p *Process) wantedOfUnit(Socket) net.Addr        { return nil }
 func unitSocketFor([]*inherited, Socket, net.Addr) int { return -1 }
+
+func isStandard(int) bool { return true }
