@@ -60,6 +60,9 @@
 // is bound to this address. It stays the service manager's: its path is not removed, and it is not closed when a version drops it.
 // A listening socket that the program opens elsewhere is no successor's: a warning at readiness names it (on Linux).
 //
+// A successor gets our arguments, argv[0] among them, our environment, and descriptors 0 to 2, or /dev/null for one that was closed.
+// Processes that the program starts get none of our descriptors.
+//
 // # State of the application
 //
 // A [Blob] carries a value to the next generation, as a hint: at the start of the successor, and again when the predecessor

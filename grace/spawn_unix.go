@@ -84,12 +84,17 @@ func (p *Process) startDir() string {
 	return p.dir
 }
 
-// forkExec retries while the file is still open for writing somewhere: a descriptor that a concurrent fork
+// forkExec keeps our own name for the program, argv[0], whatever the path: some behave by it. The child is cloned from
+// the calling thread, and inherits what may be that thread's own: capabilities, a seccomp filter, a namespace. That is the thread
+// of the goroutine of own, which is locked to none: a program that changes such a thing must do so
+// for all its threads, or on a locked one that it lets end. Go itself gives back the limit of
+// descriptors that it raised at the start.
+//
+// It retries while the file is still open for writing somewhere: a descriptor that a concurrent fork
 // carried along for a moment (golang/go#22315).
 func forkExec(path string, attr *syscall.ProcAttr) (pid int, err error) {
-	argv := append([]string{path}, arguments[1:]...)
 	for wait := time.Millisecond; ; wait *= 2 {
-		pid, err = syscall.ForkExec(path, argv, attr)
+		pid, err = syscall.ForkExec(path, arguments, attr)
 		if !errors.Is(err, syscall.ETXTBSY) || wait > 256*time.Millisecond {
 			return pid, err
 		}
