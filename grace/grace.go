@@ -131,6 +131,7 @@ type Process struct {
 	log         *slog.Logger
 	generation  int
 	installPath string
+	noPath      error         // set if installPath is empty
 	dir         string        // working directory at the start of the line of processes
 	probation   time.Duration // of this process, as its predecessor said; 0 in generation 1
 
@@ -245,12 +246,9 @@ func (p *Process) begin() error {
 	if role.Current() == role.Successor {
 		return p.inherit()
 	}
-	exe, err := os.Executable()
-	if err != nil {
-		return fmt.Errorf("grace: find the executable: %w", err)
-	}
-	if p.installPath, err = filepath.EvalSymlinks(exe); err != nil {
-		return fmt.Errorf("grace: resolve the executable: %w", err)
+	p.installPath, p.noPath = findExecutable()
+	if p.noPath != nil {
+		p.log.Warn("the executable is not to be found: serving, but nothing can be started in our place", "err", p.noPath)
 	}
 	// A missing working directory is no reason not to serve; a successor then starts in it as well.
 	p.dir, _ = os.Getwd()
@@ -258,6 +256,19 @@ func (p *Process) begin() error {
 		p.join(role.First)
 	}
 	return p.takeUnitSockets()
+}
+
+// findExecutable follows symbolic links. It fails where procfs is not mounted, and when the file is gone already.
+func findExecutable() (string, error) {
+	exe, err := os.Executable()
+	if err != nil {
+		return "", fmt.Errorf("find the executable: %w", err)
+	}
+	path, err := filepath.EvalSymlinks(exe)
+	if err != nil {
+		return "", fmt.Errorf("find the executable: %w", err)
+	}
+	return path, nil
 }
 
 // watchSignals asks for the signals. What was ignored at the start (nohup, a shell's background) stays ignored.

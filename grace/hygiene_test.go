@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -70,4 +71,53 @@ func TestArgumentsTravel(t *testing.T) {
 	if got := strings.Split(strings.TrimSuffix(string(b), "\x00"), "\x00"); !slices.Equal(got, cmd.Args) {
 		t.Errorf("generation 3 was called as %q", got)
 	}
+}
+
+// TestNoExecutable: a program whose file is gone at the start serves; that it cannot be started again, the first handover
+// says. A path that is given may still be, and its successors know no more.
+func TestNoExecutable(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "app")
+	b, err := os.ReadFile(executable(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, b, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	s := startPlan(t, t.TempDir(), exec.Command(path), "forget", "open tcp 127.0.0.1:0")
+	addr := s.addrs(1)[0]
+	s.plan("open tcp 127.0.0.1:0")
+	if got := s.askAt(addr, "/upgrade"); !strings.Contains(got, "exec: find the executable") {
+		t.Errorf("verdict %q", got)
+	}
+	if got := s.askAt(addr, "/upgrade?path="+executable(t)); got != "ok" {
+		t.Fatalf("verdict %q", got)
+	}
+	s.addrs(2)
+	if got := s.askAt(addr, "/upgrade"); !strings.Contains(got, "exec: find the executable") {
+		t.Errorf("verdict %q", got)
+	}
+}
+
+// TestNoProcfs: without it a program does not know its own executable.
+func TestNoProcfs(t *testing.T) {
+	t.Parallel()
+	if os.Getuid() != 0 {
+		t.Skip("needs root, to unmount procfs")
+	}
+	unshare, err := exec.LookPath("unshare")
+	if err != nil {
+		t.Skip("needs unshare: ", err)
+	}
+	cmd := exec.Command(unshare, "-m", "/bin/sh", "-c", `mount -t tmpfs none /proc && exec "$0"`, executable(t))
+	s := startPlan(t, t.TempDir(), cmd, "open tcp 127.0.0.1:0")
+	addr := s.addrs(1)[0]
+	if got := s.askAt(addr, "/upgrade"); !strings.Contains(got, "exec: find the executable") {
+		t.Errorf("verdict %q", got)
+	}
+	if got := s.askAt(addr, "/upgrade?path="+executable(t)); got != "ok" {
+		t.Errorf("verdict %q", got)
+	}
+	s.stopAt(addr)
 }

@@ -74,7 +74,9 @@ func (p *Process) readOffer(offer message) error {
 		return fmt.Errorf("grace: read the offer: probation: %w", err)
 	}
 	p.probation = time.Duration(ms) * time.Millisecond
-	p.installPath, p.dir = offer.get("install"), offer.get("dir")
+	if p.installPath, p.dir = offer.get("install"), offer.get("dir"); p.installPath == "" {
+		p.noPath = errors.New("find the executable: generation 1 could not")
+	}
 	if offer.get("secrets") != "" {
 		p.tickets.expected = make(chan struct{})
 	}

@@ -38,7 +38,8 @@ func init() { programs["plan"] = planProgram }
 //	chdir DIR, umask MODE, close FD, reuse FD
 //	die FILE                      as soon as there is a file of this name, once it is ready
 //
-// When it is ready it writes its addresses, one a line, to the file "addrs.GENERATION".
+// "forget", as the first line, removes the executable before New. When it is ready it writes its addresses, one a
+// line, to the file "addrs.GENERATION".
 func planProgram() {
 	home, err := os.Getwd()
 	if err != nil {
@@ -49,6 +50,11 @@ func planProgram() {
 		log.Fatal(err)
 	}
 	plan := strings.Split(strings.TrimSpace(string(b)), "\n")
+	if plan[0] == "forget" {
+		exe, _ := os.Executable()
+		os.Remove(exe)
+		plan = plan[1:]
+	}
 	p, err := grace.New(grace.Options{
 		Logger:         slog.New(slog.NewTextHandler(os.Stderr, nil)),
 		Probation:      envDuration("GRACE_TEST_PROBATION", 300*time.Millisecond),

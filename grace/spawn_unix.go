@@ -29,6 +29,9 @@ const (
 
 // spawn starts path as our successor and offers it the sockets and files. It does not wait for an answer.
 func (p *Process) spawn(path string, probation time.Duration) (*child, error) {
+	if path == "" && p.noPath != nil {
+		return nil, p.noPath
+	}
 	offer, passed, err := p.offer(probation)
 	defer func() { closeAll(passed) }()
 	if err != nil {
