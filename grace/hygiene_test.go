@@ -73,6 +73,23 @@ func TestArgumentsTravel(t *testing.T) {
 	}
 }
 
+// TestNoDescriptorLeft: the verdict says what to do, and this process serves on.
+func TestNoDescriptorLeft(t *testing.T) {
+	t.Parallel()
+	s := startPlan(t, t.TempDir(), nil, "open tcp 127.0.0.1:0")
+	client := dialKeepAlive(t, s.addrs(1)[0])
+	client.get(t, "/tight")
+	if got := client.get(t, "/upgrade"); !strings.Contains(got, "LimitNOFILE=") || !strings.Contains(got, "exec: ") {
+		t.Errorf("verdict %q", got)
+	}
+	if got := client.get(t, "/generation"); got != "1" {
+		t.Errorf("generation %s answers", got)
+	}
+	if n := len(s.pids()); n != 1 {
+		t.Errorf("%d processes", n)
+	}
+}
+
 // TestNoExecutable: a program whose file is gone at the start serves; that it cannot be started again, the first handover
 // says. A path that is given may still be, and its successors know no more.
 func TestNoExecutable(t *testing.T) {

@@ -159,6 +159,11 @@ func planHandler(p *grace.Process, home string) *http.ServeMux {
 	mux.HandleFunc("/hello", hello)
 	mux.HandleFunc("/generation", func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, p.Generation()) })
 	mux.HandleFunc("/fds", func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, openFiles()) })
+	mux.HandleFunc("/tight", func(http.ResponseWriter, *http.Request) { // no descriptor more for this process
+		if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: 3, Max: 3}); err != nil {
+			log.Fatal(err)
+		}
+	})
 	mux.HandleFunc("/helper", func(w http.ResponseWriter, r *http.Request) {
 		helpers.Lock()
 		defer helpers.Unlock()

@@ -32,6 +32,17 @@ func (p *Process) spawn(path string, probation time.Duration) (*child, error) {
 	if path == "" && p.noPath != nil {
 		return nil, p.noPath
 	}
+	c, err := p.start(path, probation)
+	if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {
+		var limit unix.Rlimit
+		unix.Getrlimit(unix.RLIMIT_NOFILE, &limit)
+		err = fmt.Errorf("not enough descriptors for the sockets of a successor; raise their limit, which is %d (LimitNOFILE= in a unit): %w", limit.Cur, err)
+	}
+	return c, err
+}
+
+// start does all that needs a descriptor before it forks, so that a process that is short of them has no child to take back.
+func (p *Process) start(path string, probation time.Duration) (*child, error) {
 	offer, passed, err := p.offer(probation)
 	defer func() { closeAll(passed) }()
 	if err != nil {
