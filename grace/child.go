@@ -26,6 +26,7 @@ type child struct {
 	claimed   map[int]bool // places in the offer
 	finished  bool         // its exit is no verdict: it was told to stop, or has a successor of its own
 	step      time.Time    // when the last Event about it was told
+	noWay     bool         // it has said that there is no way back
 	moves     bool         // it takes connections
 	mover     *mover
 	stopMoves context.CancelFunc // nil until the moves begin

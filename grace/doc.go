@@ -68,6 +68,13 @@
 // A [Blob] carries a value to the next generation, as a hint: at the start of the successor, and again when the predecessor
 // stops accepting. What a version cannot read it declines, and the handover goes on.
 //
+// # What only one process may do
+//
+// A cron, a queue consumer: begin it when [Process.Active] is closed, pause it in Options.OnStandby, and take it up again in
+// Options.OnResume, which is called when this process serves again after all. Active is closed only after OnStandby of the
+// predecessor has returned. A version that migrates something calls [Process.NoWayBack] first: from then on no predecessor serves
+// again, and if the new version dies it is started again instead.
+//
 // # What it does not do
 //
 // It knows nothing of releases, signatures or the executable on disk (package updater does). A connection inside TLS cannot move: its

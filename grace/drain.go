@@ -55,6 +55,8 @@ func (p *Process) drainReplaced() stateFunc {
 				p.cutAll("too many generations drain: close what is left")
 			case m.kind == msgCut:
 				p.up.send(m)
+			case m.kind == msgNoWay:
+				p.heardNoWay(c)
 			}
 		case <-dying:
 			if !c.finished {
@@ -223,11 +225,16 @@ func (p *Process) exit(lastOwner bool) stateFunc {
 func (p *Process) resurrect() stateFunc {
 	c := p.child
 	p.child = nil
+	if p.barred {
+		r := &request{path: p.installPath, done: make(chan error, 1)} // whoever asked has his answer
+		return p.undoBarred(r, c, CauseCrashed, nil)
+	}
 	p.endMoves(c)
 	p.polite.Store(false)
 	p.accept(false, true)
 	p.accept(true, true)
 	p.set(Serving)
+	p.resumeBeside()
 	p.up.send(newMessage(msgBack))
 	p.note(StepResurrected, c, nil)
 	p.log.Error("the successor died after the commit: serving again", "generation", p.generation, "pid", c.pid)

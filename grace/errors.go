@@ -41,6 +41,7 @@ const (
 	CauseCommit       Cause = "commit"        // it proved itself, but the commit failed
 	CauseStopped      Cause = "stopped"       // a stop was asked for; no verdict
 	CauseCanceled     Cause = "canceled"      // the context of Handover ended; no verdict
+	CauseNotReleased  Cause = "not-released"  // OnStandby of this process failed; no verdict
 )
 
 // HandoverError is a handover that was undone: the process that returns it serves (CauseStopped: it stops).
@@ -51,10 +52,18 @@ type HandoverError struct {
 	Path       string // what was started
 	LastWords  string // last lines of its standard error, or its crash output; untrusted text
 	Err        error
+
+	// NoWayBack is set if the successor had called Process.NoWayBack. If it had not been ready, this process serves on, on
+	// what that one may have changed. If it had, this process does not serve: with CauseCommit the successor serves, without a
+	// commit; else nobody does, and Wait returns an error.
+	NoWayBack bool
 }
 
 func (e *HandoverError) Error() string {
 	s := fmt.Sprintf("hand over to %s: %s: %v", e.Path, e.Cause, e.Err)
+	if e.NoWayBack {
+		s += " (it had said that there is no way back)"
+	}
 	if line := tellingLine(e.LastWords); line != "" {
 		s += fmt.Sprintf(" (its last words: %s)", line)
 	}
@@ -91,8 +100,10 @@ func (e *HandoverError) Unwrap() error { return e.Err }
 // Undone reports whether the successor had been ready, and so had served, before it was undone.
 func (e *HandoverError) Undone() bool {
 	switch e.Cause {
-	case CauseCrashed, CauseHung, CauseIll, CauseCommit:
+	case CauseCrashed, CauseHung, CauseIll:
 		return true
+	case CauseCommit:
+		return !e.NoWayBack
 	}
 	return false
 }
@@ -102,8 +113,11 @@ func (e *HandoverError) Guilty() bool {
 	return e.Cause == CauseCrashed || e.Cause == CauseHung || e.Cause == CauseIll
 }
 
-// Verdict reports whether the attempt says anything about the build: not if it was stopped or canceled.
-func (e *HandoverError) Verdict() bool { return e.Cause != CauseStopped && e.Cause != CauseCanceled }
+// Verdict reports whether the attempt says anything about the build: not if it was stopped or canceled, or if this process could
+// not let go.
+func (e *HandoverError) Verdict() bool {
+	return e.Cause != CauseStopped && e.Cause != CauseCanceled && e.Cause != CauseNotReleased
+}
 
 // Reason returns the cause as a short fixed name.
 func (e *HandoverError) Reason() string { return string(e.Cause) }

@@ -53,6 +53,15 @@ type Options struct {
 	// PIDFile is a file to name the process that serves for good: written, in one piece, at the readiness of generation 1 and
 	// by each successor at COMMIT, and removed at the end by the process that it names. Default: none.
 	PIDFile string
+	// OnStandby is called in a predecessor when its successor serves and it stands by: pause what only one process may do, a cron
+	// or a queue consumer. There is no COMMIT before it has returned, so Active of the successor means that nobody else
+	// holds it. An error, a panic, or more than ReleaseTimeout undoes the handover (CauseNotReleased). Default: nothing.
+	OnStandby func(ctx context.Context) error
+	// OnResume undoes OnStandby when this process serves again. Requests do not wait for it. When it fails it is called again,
+	// every 250 ms, until StartTimeout is over. Default: nothing.
+	OnResume func(ctx context.Context) error
+	// ReleaseTimeout bounds OnStandby; default 10 s.
+	ReleaseTimeout time.Duration
 
 	// Hangup is what HUP and USR2 do. Default: hand over to whatever stands at the install path.
 	Hangup func(ctx context.Context) error
@@ -97,6 +106,7 @@ func (o *Options) fill() {
 	if o.OnDrain == nil {
 		o.OnDrain = func(net.Conn) {}
 	}
+	def(&o.ReleaseTimeout, 10*time.Second)
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -169,6 +179,10 @@ type Process struct {
 	draining chan struct{}
 	exited   chan struct{}
 
+	// What the goroutine that reads from the predecessor tells others, by closing.
+	noWayHeard chan struct{} // the predecessor knows that there is no way back
+	bereft     chan struct{} // the predecessor is gone
+
 	// Only that goroutine uses the rest.
 	mail        <-chan message // from the predecessor; nil when it is gone, or never was
 	child       *child         // the successor, once it has been ready
@@ -176,15 +190,21 @@ type Process struct {
 	hangupKept  bool           // one HUP, to run after the handover under way
 	awaitHangup chan struct{}  // closed when the HUP under way has been carried out
 	reloading   bool           // the manager was told that a reload is under way
+	paused      bool           // OnStandby was called, and OnResume was not since
+	favour      chan struct{}  // closed when the one called last has returned
+	barred      bool           // a successor said that there is no way back: never serve again
+	starts      int            // of successors since then
+	failure     error          // what Wait returns
 }
 
 // request asks for a handover; done gets its verdict.
 type request struct {
-	ctx    context.Context
-	path   string
-	commit func() error
-	look   bool // asks for a sign of life instead
-	done   chan error
+	look    bool // asks for a sign of life instead
+	ctx     context.Context
+	path    string
+	commit  func() error
+	done    chan error
+	verdict error // what done gets after COMMIT: nil, or that commit failed with no way back
 }
 
 // readiness asks to be declared ready; done gets the verdict.
@@ -222,6 +242,9 @@ func New(o Options) (*Process, error) {
 		exited:    make(chan struct{}),
 		tickets:   tickets{due: make(chan struct{}, 1)},
 		hooks:     hooks{over: make(chan struct{})},
+
+		noWayHeard: make(chan struct{}),
+		bereft:     make(chan struct{}),
 	}
 	var err error
 	if p.pidFile, err = newPIDFile(o.PIDFile); err != nil {
@@ -322,7 +345,7 @@ func (p *Process) Extend() error {
 // Handover starts the executable at path with this process's sockets, stands by through its probation, runs
 // commit (nil: nothing to commit) and lets go. A nil error means that COMMIT was acknowledged and that this
 // process drains. Any error means that this process serves on: a *BusyError if a handover is under way, a
-// *HandoverError otherwise. Ending ctx before the commit has begun takes the successor back.
+// *HandoverError otherwise (if its NoWayBack is set, this process may not serve). Ending ctx before the commit has begun takes the successor back.
 func (p *Process) Handover(ctx context.Context, path string, commit func() error) error {
 	r := &request{ctx: ctx, path: path, commit: commit, done: make(chan error, 1)}
 	select {
@@ -343,11 +366,12 @@ func (p *Process) Stop() {
 	}
 }
 
-// Wait returns nil when this process was replaced or stopped, and has drained.
+// Wait returns nil when this process was replaced or stopped, and has drained. An error that is not the context's means that
+// neither this process nor a successor can serve: end the program, for a supervisor to start it anew.
 func (p *Process) Wait(ctx context.Context) error {
 	select {
 	case <-p.exited:
-		return nil
+		return p.failure
 	case <-ctx.Done():
 		return ctx.Err()
 	}

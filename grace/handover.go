@@ -22,6 +22,11 @@ const ackTimeout = 5 * time.Second
 // handingOver is rows 1 and 2: fork-exec, while this process goes on accepting.
 func (p *Process) handingOver(r *request) stateFunc {
 	p.set(HandingOver)
+	return p.launch(r)
+}
+
+// launch starts the successor.
+func (p *Process) launch(r *request) stateFunc {
 	probation := p.o.Probation
 	if r.commit != nil {
 		probation = p.o.UpdateProbation
@@ -29,9 +34,15 @@ func (p *Process) handingOver(r *request) stateFunc {
 	begun := time.Now()
 	c, err := p.spawn(r.path, probation)
 	if err != nil {
+		e := &HandoverError{Cause: CauseExec, Generation: p.generation + 1, Path: r.path, Err: err, NoWayBack: p.barred}
+		if p.barred {
+			never := make(chan *HandoverError, 1)
+			never <- e
+			return p.startAgain(r, never)
+		}
 		p.set(Serving)
 		p.hangupKept = false
-		r.done <- &HandoverError{Cause: CauseExec, Generation: p.generation + 1, Path: r.path, Err: err}
+		r.done <- e
 		return p.serving
 	}
 	p.log.Info("handing over", "generation", p.generation, "to", c.generation, "pid", c.pid, "path", c.path)
@@ -62,6 +73,8 @@ func (p *Process) awaitReady(r *request, c *child, probation time.Duration) stat
 				p.note(StepGreeted, c, nil)
 				p.sendSecrets(c)
 				go p.sendState(c, roundStart)
+			case m.kind == msgNoWay:
+				p.heardNoWay(c)
 			case m.kind == msgExtend:
 				patience.Reset(min(p.o.StartTimeout, time.Until(begun.Add(mostStarts*p.o.StartTimeout))))
 				p.extendReload()
@@ -118,7 +131,12 @@ func (p *Process) standby(r *request, c *child, probation time.Duration) stateFu
 	defer half.Stop()
 	defer end.Stop()
 	patient := health{}
+	p.barred = p.barred || c.noWay
+	letGo := p.standDown()
 	for {
+		if patient.over = patient.over || p.barred; letGo == nil && patient.proven() {
+			return p.committing(r, c)
+		}
 		select {
 		case m, ok := <-c.link.in:
 			switch {
@@ -129,8 +147,14 @@ func (p *Process) standby(r *request, c *child, probation time.Duration) stateFu
 				case votes <- m:
 				default: // a late vote of an earlier round
 				}
+			case m.kind == msgNoWay:
+				p.heardNoWay(c)
 			case m.kind == msgStopping:
 				return p.stopBoth(r, c)
+			}
+		case err := <-letGo:
+			if letGo = nil; err != nil {
+				return p.undo(r, c, CauseNotReleased, fmt.Errorf("OnStandby: %w", err))
 			}
 		case <-dying:
 			if c.saidStopping() {
@@ -141,19 +165,17 @@ func (p *Process) standby(r *request, c *child, probation time.Duration) stateFu
 			if cause, why := patient.judge(err); cause != "" {
 				return p.undo(r, c, cause, why)
 			}
-			if patient.proven() {
-				return p.committing(r, c)
-			}
 		case <-half.C:
 			p.note(StepMoving, c, nil)
 			p.beginMoves(c)
 			p.takeLeave()
 		case <-end.C:
 			patient.over = true
-			if patient.proven() {
-				return p.committing(r, c)
-			}
 		case <-r.ctx.Done():
+			if p.barred {
+				r.ctx = context.Background() // there is nobody to go back to
+				break
+			}
 			return p.undo(r, c, CauseCanceled, r.ctx.Err())
 		case <-p.stops:
 			p.stopRequested()
@@ -191,6 +213,12 @@ func (p *Process) stopBoth(r *request, c *child) stateFunc {
 
 // undo is row 8b: serve again at once, then find out why.
 func (p *Process) undo(r *request, c *child, cause Cause, why error) stateFunc {
+	switch {
+	case p.barred && cause == CauseStopped:
+		return p.stopBoth(r, c)
+	case p.barred:
+		return p.undoBarred(r, c, cause, why)
+	}
 	c.kill()
 	p.endMoves(c)
 	p.polite.Store(false)
@@ -200,11 +228,13 @@ func (p *Process) undo(r *request, c *child, cause Cause, why error) stateFunc {
 		p.up.send(newMessage(msgBack))
 	}
 	p.set(Serving)
+	p.resumeBeside()
 	p.log.Warn("serving again", "generation", p.generation, "to", c.generation, "pid", c.pid, "cause", string(cause))
 	p.hangupKept = false
 	p.note(StepRolledBack, c, why)
 	go func() { // ends with the burial, which has a limit
 		e := c.bury(cause, why)
+		e.NoWayBack = c.noWay
 		p.log.Error("handover undone", "generation", p.generation, "to", e.Generation, "pid", e.PID, "cause", string(cause), "err", e.Err)
 		r.done <- e
 	}()
@@ -234,6 +264,9 @@ func (p *Process) committing(r *request, c *child) stateFunc {
 				return p.stopBoth(r, c)
 			case c.finished:
 				return p.stopCommitted(r, c)
+			case err != nil && p.barred && !dead: // it serves, and must
+				p.log.Error("commit, with no way back: the successor serves on without", "generation", p.generation, "to", c.generation, "err", err)
+				r.verdict = &HandoverError{Cause: CauseCommit, Generation: c.generation, PID: c.pid, Path: c.path, NoWayBack: true, Err: err}
 			case err != nil && dead:
 				return p.undo(r, c, CauseCrashed, nil)
 			case err != nil:
@@ -250,6 +283,8 @@ func (p *Process) committing(r *request, c *child) stateFunc {
 				return p.lost(r, c)
 			case !ok:
 				mail = nil // the commit is under way: its result decides
+			case m.kind == msgNoWay:
+				p.heardNoWay(c)
 			case m.kind == msgAck:
 				return p.replaced(r, c)
 			case m.kind == msgStopping && late != nil: // COMMIT came too late for it
@@ -266,7 +301,7 @@ func (p *Process) committing(r *request, c *child) stateFunc {
 				return p.lost(r, c)
 			}
 			dying, dead = nil, true
-			if !c.finished {
+			if !c.finished && !p.barred {
 				p.accept(false, true)
 			}
 		case <-late:
@@ -296,8 +331,8 @@ func (p *Process) replaced(r *request, c *child) stateFunc {
 	p.announceReplaced(c, c.hungUp || p.hangupKept)
 	p.log.Info("handed over", "generation", p.generation, "to", c.generation, "pid", c.pid)
 	p.note(StepCommitted, c, nil)
-	p.child = c
-	r.done <- nil
+	p.child, p.starts = c, 0
+	r.done <- r.verdict
 	if p.hangupKept {
 		p.hangupKept = false
 		c.link.send(newMessage(msgHangup))
@@ -318,7 +353,7 @@ func (p *Process) stopCommitted(r *request, c *child) stateFunc {
 	p.note(StepCommitted, c, nil)
 	c.finished = true
 	p.child = c
-	r.done <- nil
+	r.done <- r.verdict
 	return p.stopped
 }
 
@@ -328,7 +363,7 @@ func (p *Process) lost(r *request, c *child) stateFunc {
 	c.kill()
 	p.note(StepCommitted, c, nil)
 	p.child = c
-	r.done <- nil
+	r.done <- r.verdict
 	p.set(Draining)
 	return p.resurrect
 }

@@ -52,7 +52,7 @@ func (p *Process) serve(srv *http.Server, ln net.Listener, secure bool, run func
 	err := run()
 	if errors.Is(err, net.ErrClosed) {
 		<-p.exited
-		return nil
+		return p.failure
 	}
 	return err
 }

@@ -10,6 +10,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -52,7 +53,10 @@ func (p *Process) inherit() error {
 	p.up.over = func() {
 		p.tickets.none()
 		p.blobs.none()
+		close(p.bereft)
 	}
+	heard := sync.OnceFunc(func() { close(p.noWayHeard) })
+	p.up.takes[msgNoWay] = func(message, int) { heard() }
 	go p.up.read()
 	return nil
 }

@@ -45,11 +45,13 @@ var transitions = map[State][]State{
 		Draining, // stopped; the newcomer was killed
 	},
 	Standby: {
-		Draining, // row 8a: committed; or stopped, the successor with it
-		Serving,  // row 8b: the successor was taken back
+		HandingOver, // it died, and there is no way back: started again
+		Draining,    // row 8a: committed; or stopped, the successor with it
+		Serving,     // row 8b: the successor was taken back
 	},
 	Draining: {
-		Serving, // row 8d: the successor died after COMMIT
+		Serving,     // row 8d: the successor died after COMMIT
+		HandingOver, // likewise, and there is no way back
 		Exited,
 	},
 }

@@ -62,6 +62,7 @@ const (
 	msgSecrets  = "SECRETS"  // → the keys of TLS session tickets, after HELLO; an offer with secrets=1 promises it
 	msgState    = "STATE"    // → a piece of a blob, or the end of a round of them; an offer with state=1 promises both rounds
 	msgDeclined = "DECLINED" // ← a blob that cannot be read
+	msgNoWay    = "NOWAY"    // ← there is no way back to you any more; → I know
 )
 
 func newMessage(kind string, pairs ...string) message {
