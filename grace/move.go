@@ -189,6 +189,10 @@ func (p *Process) take(m message, descriptor int) (*tracked, error) {
 	if err != nil {
 		return nil, err
 	}
+	if scarce(conn) {
+		conn.Close()
+		return nil, errors.New("few descriptors are left")
+	}
 	g := p.servesPlain(m.get("socket"))
 	if g == nil {
 		conn.Close()

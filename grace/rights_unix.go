@@ -110,5 +110,19 @@ func (l *link) sendConn(m message, conn syscall.Conn) error {
 	return nil
 }
 
+// spare is how many descriptors an adopting process keeps for other things: to accept, to answer a health check, to start a successor.
+const spare = 32
+
+// scarce reports whether few descriptors are left: the kernel gives the lowest free number, so a high one says so.
+func scarce(conn net.Conn) (yes bool) {
+	var limit unix.Rlimit
+	raw, err := conn.(syscall.Conn).SyscallConn()
+	if err != nil || unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) != nil {
+		return false
+	}
+	raw.Control(func(fd uintptr) { yes = uint64(fd)+spare > uint64(limit.Cur) })
+	return yes
+}
+
 // connFromDescriptor takes over the descriptor of a connected socket.
 func connFromDescriptor(fd int) (net.Conn, error) { return fileConn(fd) }

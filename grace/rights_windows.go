@@ -20,4 +20,6 @@ func (r *rightsReader) drop()                      {}
 
 func (l *link) sendConn(message, syscall.Conn) error { return errors.ErrUnsupported }
 
+func scarce(net.Conn) bool { return false }
+
 func connFromDescriptor(int) (net.Conn, error) { return nil, errors.ErrUnsupported }
