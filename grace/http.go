@@ -146,9 +146,11 @@ func (h *politeHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.next.ServeHTTP(w, r)
 		return
 	}
-	pw := &politeWriter{}
+	var pw *politeWriter
 	if t != nil {
 		pw = &t.last
+	} else {
+		pw = new(politeWriter)
 	}
 	*pw = politeWriter{ResponseWriter: w, p: h.p, t: t}
 	h.next.ServeHTTP(pw, r)
