@@ -32,7 +32,7 @@ func (p *Process) drainReplaced() stateFunc {
 	defer report.Stop()
 	p.introduceOlder(c, since)
 	// The predecessor may send us its last connections, if it still drains, too; and through us the youngest hears of it.
-	for over := false; p.conns.count() > 0 || p.mail != nil && !over; {
+	for over := false; p.conns.count() > 0 || p.mail != nil && !over || p.hooks.owed.Load(); {
 		select {
 		case <-p.conns.changed: // count again
 		case <-late:
@@ -64,6 +64,10 @@ func (p *Process) drainReplaced() stateFunc {
 			}
 			dying = nil
 		case <-p.stops:
+			if p.hooks.owed.Swap(false) { // asked for while this process was the service: its hooks took so long
+				c.link.send(newMessage(msgStop))
+				c.finished = true
+			}
 			over = true
 			if p.stopRequested() {
 				p.cutAll("second stop: close everything")

@@ -4,6 +4,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 	"unsafe"
@@ -27,7 +28,8 @@ var hookable = []os.Signal{syscall.SIGHUP, syscall.SIGINT, syscall.SIGTERM}
 // goroutine of its own, which nobody waits for longer than hookPatience.
 type hooks struct {
 	servers []*Server
-	stop    time.Time // when the first stop arrived
+	stop    time.Time   // when the first stop arrived
+	owed    atomic.Bool // it came while this process was the service, whoever is when its hooks have returned
 
 	running sync.WaitGroup // hooks of HUP, shutdown callbacks of a process that was replaced
 	over    chan struct{}  // closed when the process has exited and its last hook has returned
@@ -139,6 +141,7 @@ func (p *Process) relay() {
 			switch {
 			case sig == nil:
 				sig = s
+				p.hooks.owed.Store(p.State() != Draining)
 				prepared = p.patiently("hooks of "+s.String()+" and shutdown callbacks",
 					append(p.hooks.of(PreSignal, s), p.hooks.callbacks()...))
 			case prepared == nil:

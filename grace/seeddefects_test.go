@@ -404,6 +404,20 @@ func TestHangingHooks(t *testing.T) {
 			t.Errorf("the second stop took %s: it waited for the hook", took)
 		}
 	})
+	t.Run("before a commit", func(t *testing.T) { // the service was asked to stop, whoever is it when the hook has had its time
+		t.Parallel()
+		addr := freePort(t)
+		s := startSeed(t, []string{"tcp " + addr + " plain"}, "GRACE_TEST_HANG="+strconv.Itoa(grace.PreSignal))
+		s.addr = addr
+		s.waitUp()
+		old := s.cmd.Process.Pid
+		s.signal(old, syscall.SIGHUP)
+		s.waitLog("standing by")
+		s.signal(old, syscall.SIGTERM)
+		s.waitLog("handed over")
+		s.waitEnd(20 * time.Second)
+		eventually(t, "the end of the successor", func() bool { return len(s.pids()) == 0 })
+	})
 	t.Run("after", func(t *testing.T) {
 		t.Parallel()
 		addr := freePort(t)
