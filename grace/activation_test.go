@@ -129,6 +129,17 @@ func TestUnclaimedSocketOfAManager(t *testing.T) {
 	}
 }
 
+// TestPortForAFile: a port does not serve what was to be guarded by the mode of a file.
+func TestPortForAFile(t *testing.T) {
+	t.Parallel()
+	f, _ := made(t, "tcp", "127.0.0.1:0")
+	s := startPlan(t, t.TempDir(), fromManager(t, "admin", f), "open unix admin.sock admin")
+	if got := s.addrs(1)[0]; got != "admin.sock" {
+		t.Errorf("it listens on %s", got)
+	}
+	s.waitLog("a socket of the service manager that this version does not listen on")
+}
+
 // TestSocketUnitMistakes: what cannot be listened on is refused, with the line of the unit to mend.
 func TestSocketUnitMistakes(t *testing.T) {
 	t.Parallel()
@@ -175,7 +186,10 @@ func TestFileOfAManager(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	s := startPlan(t, dir, fromManager(t, "journal", f), "open tcp 127.0.0.1:0", "file journal")
+	s := startPlan(t, dir, fromManager(t, "journal", f), "helper early", "open tcp 127.0.0.1:0", "file journal")
+	if fds := descriptors(s.file("early")); !among(fds, usualDescriptors(t)) {
+		t.Errorf("a helper has descriptors %q", fds)
+	}
 	s.upgradeAt(s.addrs(1)[0])
 	s.addrs(2)
 	if got := s.file("elsewhere"); got != "generation 1\ngeneration 2\n" {

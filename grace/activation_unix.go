@@ -157,7 +157,8 @@ func (p *Process) wantedOfUnit(s Socket) net.Addr {
 }
 
 // unitSocketFor finds the service manager's socket for s: by its name, the one whose address is right before others; else by what it
-// really is. It returns -1 for none.
+// really is. It returns -1 for none. The unit may choose another address, but no TCP port for what is to be a file: whose
+// mode may be all that guards it.
 func unitSocketFor(list []*inherited, s Socket, want net.Addr) int {
 	best, rank := -1, 0
 	for i, in := range list {
@@ -168,7 +169,7 @@ func unitSocketFor(list []*inherited, s Socket, want net.Addr) int {
 		if want != nil && isBoundTo(in.ln, s.Network, want) {
 			r = 1
 		}
-		if s.Name != "" && in.unit.name == s.Name {
+		if s.Name != "" && in.unit.name == s.Name && (in.socket.Network == "unix") == (s.Network == "unix") {
 			r += 2
 		}
 		if r > rank {

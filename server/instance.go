@@ -39,7 +39,7 @@ func (r *runner) stateDir() string {
 
 // openAdmin opens the admin socket: held back until this process is the one, as only one may answer there.
 func (r *runner) openAdmin() (net.Listener, error) {
-	if s, ok := r.p.Inherited(adminName); ok {
+	if s, ok := r.p.Inherited(adminName); ok && s.Network == "unix" { // a unit may call a port so
 		r.place = found(r.stateDir(), s.Address)
 		s.Held, s.Mode = true, 0o600
 		return r.p.Open(s)
