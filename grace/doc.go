@@ -107,5 +107,11 @@
 //	WatchdogSec=30
 //	TimeoutStopSec=90
 //
+// A socket unit of the same name keeps clients waiting, instead of refused, while the service is stopped:
+//
+//	[Socket]
+//	ListenStream=8080
+//	FileDescriptorName=web
+//
 // For supervisors that read a pid file there is Options.PIDFile.
 package grace
