@@ -175,7 +175,8 @@ func (p *Process) endGates(lastOwner bool) {
 	}
 }
 
-// bind makes a new socket.
+// bind makes a new socket. One that SO_REUSEPORT puts beside the predecessor's would be no handover: each has a queue of its own,
+// and closing one resets the clients in it. So an address that another process listens on is an error.
 func bind(s Socket) (deadlineListener, *unixOwner, error) {
 	if s.Network == "unix" {
 		return bindUnix(s)
