@@ -63,6 +63,7 @@ func (p *Process) drainReplaced() stateFunc {
 				return p.resurrect
 			}
 			dying = nil
+			p.endGates(false) // we never accept again: nobody shall wait in our queue until we have drained
 		case <-p.stops:
 			if p.hooks.owed.Swap(false) { // asked for while this process was the service: its hooks took so long
 				c.link.send(newMessage(msgStop))

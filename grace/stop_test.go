@@ -3,6 +3,8 @@
 package grace_test
 
 import (
+	"errors"
+	"net"
 	"strings"
 	"syscall"
 	"testing"
@@ -69,4 +71,39 @@ func TestStopWithHungSuccessor(t *testing.T) {
 	s.signal(old, syscall.SIGTERM)
 	s.waitEnd(10 * time.Second)
 	eventually(t, "both gone", func() bool { return len(s.pids()) == 0 })
+}
+
+// TestStopWhileThePredecessorDrains: when the service has ended nobody waits in the queue of a predecessor that still drains.
+func TestStopWhileThePredecessorDrains(t *testing.T) {
+	t.Parallel()
+	s := start(t, "full", "GRACE_TEST_PROBATION=200ms", "GRACE_TEST_DRAIN=30s")
+	s.waitUp()
+	answer := make(chan error, 1)
+	go func() {
+		_, err := get(s.addr, "/hello?sleep=6")
+		answer <- err
+	}()
+	eventually(t, "the slow request in flight", func() bool { return established(t, s.addr) >= 1 })
+	s.signal(s.cmd.Process.Pid, syscall.SIGHUP)
+	s.waitLog("handed over")
+	s.signal(pidOf(t, s.addr), syscall.SIGTERM)
+	eventually(t, "new clients refused", func() bool { return refuses(s.addr) })
+	select {
+	case err := <-answer:
+		t.Errorf("refused only after the slow request had ended: %v", err)
+	default:
+	}
+	if err := <-answer; err != nil {
+		t.Errorf("the slow request: %v", err)
+	}
+	s.waitEnd(15 * time.Second)
+}
+
+// refuses reports whether nobody listens at addr: a queue that is full, where a dial takes long, is somebody's.
+func refuses(addr string) bool {
+	c, err := net.DialTimeout("tcp", addr, time.Second)
+	if err == nil {
+		c.Close()
+	}
+	return errors.Is(err, syscall.ECONNREFUSED)
 }
