@@ -31,16 +31,18 @@ type parent struct {
 	manager  notifySocket
 	patience time.Duration // for an orphan that has yet to speak, when no generation is left
 	control  *net.UnixConn
+	theirs   string // inode of its other end
 	signals  chan os.Signal
 	died     chan os.Signal // SIGCHLD
 	joined   chan *below    // closed when nobody holds the control socket any more
 	said     chan word
 
 	first    int              // pid of generation 1
+	spoken   bool             // a generation has joined
 	living   []*below         // whose link is open, in the order in which they joined
 	serving  *below           // of the living
 	served   int              // pid of the generation that named itself last
-	statuses map[int]int      // of the generations that have ended
+	statuses map[int]int      // how each generation has ended
 	last     int              // the status that was learnt last
 	kept     []syscall.Signal // while there is nobody to tell
 	stop     syscall.Signal   // the stop that was asked for last; 0 if none was
@@ -69,6 +71,7 @@ func becomeParent(log *slog.Logger, patience time.Duration, why string) error {
 	}
 	for _, s := range repeated {
 		if !signal.Ignored(s) {
+			signal.Reset(s) // what the program has asked for already is for the generations
 			signal.Notify(p.signals, s)
 		}
 	}
@@ -107,6 +110,10 @@ func (p *parent) begin() error {
 		return fmt.Errorf("make the control socket: %w", err)
 	}
 	p.control = conn.(*net.UnixConn)
+	var st unix.Stat_t
+	if err := unix.Fstat(pair[1], &st); err == nil {
+		p.theirs = strconv.FormatUint(st.Ino, 10)
+	}
 	files := []uintptr{0, 1, 2, uintptr(pair[1])}
 	n, err := unitFDs() // a service manager's sockets are for who serves
 	if err != nil {
@@ -124,6 +131,7 @@ func (p *parent) begin() error {
 		p.control.Close()
 		return fmt.Errorf("start %s: %w", exe, err)
 	}
+	p.statuses[p.first] = unknown
 	return nil
 }
 
@@ -203,15 +211,31 @@ func (p *parent) run() {
 				abandoned = time.After(p.patience)
 			}
 		case <-abandoned:
-			p.log.Error("no generation is left, but a process that never spoke", "after", p.patience)
+			p.endMutes()
 			return
+		}
+	}
+}
+
+// endMutes kills successors that never spoke, which their predecessor did not live to do: they would keep the sockets
+// from the next start. They are our children by now.
+func (p *parent) endMutes() {
+	tasks, _ := filepath.Glob("/proc/self/task/*/children") // each thread has its own
+	for _, file := range tasks {
+		b, _ := os.ReadFile(file)
+		for _, s := range strings.Fields(string(b)) {
+			pid, err := strconv.Atoi(s)
+			if _, holds := inspect(pid, []string{p.theirs}); err == nil && holds {
+				p.log.Error("no generation is left, but a successor that never spoke: kill it", "pid", pid, "after", p.patience)
+				syscall.Kill(pid, syscall.SIGKILL)
+			}
 		}
 	}
 }
 
 // take takes a generation in.
 func (p *parent) take(b *below) {
-	p.living = append(p.living, b)
+	p.living, p.spoken = append(p.living, b), true
 	p.statuses[b.pid] = unknown
 	p.log.Debug("generation joined", "generation", b.generation, "pid", b.pid)
 	go b.link.read()
@@ -276,7 +300,7 @@ func (p *parent) pass(s syscall.Signal) {
 	case b != nil:
 		b.told = b.told || stop
 		b.link.send(newMessage(msgSignal, "number", strconv.Itoa(int(s))))
-	case stop && len(p.statuses) == 0:
+	case stop && !p.spoken && p.statuses[p.first] == unknown:
 		syscall.Kill(p.first, s)
 	case !slices.Contains(p.kept, s):
 		p.kept = append(p.kept, s)
@@ -305,7 +329,7 @@ func (p *parent) reap() (left bool) {
 			return false
 		case pid == 0:
 			return true
-		case p.statuses[pid] == unknown || pid == p.first && p.served == 0:
+		case p.statuses[pid] == unknown:
 			p.ended(pid, exitStatus(ws))
 		}
 	}

@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"log/slog"
 	"net"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -28,6 +30,7 @@ func init() {
 	programs["slow start"] = slowStartProgram
 	programs["orphans"] = orphansProgram
 	programs["second"] = secondProgram
+	programs["graded"] = gradedProgram
 }
 
 // namespaceProgram is PID 1 of a new pid namespace: it mounts the procfs that belongs to it and becomes the program.
@@ -74,7 +77,7 @@ func slowStartProgram() {
 func orphansProgram() {
 	if role.Current() == role.FirstGeneration {
 		for range 5 {
-			if err := exec.Command("sh", "-c", "sleep 0.2 & :").Run(); err != nil {
+			if err := exec.Command("sh", "-c", "sleep 2 & :").Run(); err != nil {
 				log.Fatal(err)
 			}
 		}
@@ -167,28 +170,124 @@ func TestStayParentStatus(t *testing.T) {
 	}
 }
 
-// TestStayParentStatusOfReaped: a generation that a draining predecessor reaps is the last that served all the same.
-func TestStayParentStatusOfReaped(t *testing.T) {
-	t.Parallel()
-	s := start(t, "full", "GRACE_TEST_STAY=on", "GRACE_TEST_PROBATION=200ms", "GRACE_TEST_DRAIN=30s")
-	s.waitUp()
-	first := s.servingPID()
-	slow := make(chan error, 1)
+// gradedProgram ends with its generation as status, and has a use for a signal of its own. Generation 1 begins when the
+// test says so.
+func gradedProgram() {
+	for role.Current() == role.FirstGeneration {
+		os.WriteFile("begun", []byte(strconv.Itoa(os.Getpid())), 0o600)
+		if _, err := os.Stat("go"); err == nil {
+			break
+		}
+		time.Sleep(2 * time.Millisecond) // between two looks
+	}
+	usr1 := make(chan os.Signal, 1)
+	signal.Notify(usr1, syscall.SIGUSR1)
 	go func() {
-		_, err := get(s.addr, "/hello?sleep=3")
-		slow <- err
+		for range usr1 {
+			os.WriteFile("usr1", []byte(strconv.Itoa(os.Getpid())), 0o600)
+		}
 	}()
-	eventually(t, "the slow request in flight", func() bool { return established(t, s.addr) >= 1 })
+	p, err := grace.New(grace.Options{StayParent: grace.StayParentOn, DrainTimeout: time.Minute,
+		Probation: 200 * time.Millisecond, HealthInterval: 50 * time.Millisecond,
+		Logger: slog.New(slog.NewTextHandler(os.Stderr, nil))})
+	if err != nil {
+		log.Fatal(err)
+	}
+	ln, err := p.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		log.Fatal(err)
+	}
+	go func() {
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer c.Close()
+				fmt.Fprintln(c, p.Generation())
+				io.Copy(io.Discard, c)
+			}()
+		}
+	}()
+	if err := p.Ready(context.Background()); err != nil {
+		log.Fatal(err)
+	}
+	os.WriteFile("addr", []byte(ln.Addr().String()), 0o600)
+	p.Wait(context.Background())
+	os.Exit(p.Generation())
+}
+
+// answers dials a gradedProgram, and returns the connection and the generation that took it.
+func answers(t *testing.T, addr string) (c net.Conn, generation int) {
+	t.Helper()
+	c, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	c.SetReadDeadline(time.Now().Add(20 * time.Second))
+	if _, err := fmt.Fscanln(c, &generation); err != nil {
+		t.Fatal(err)
+	}
+	return c, generation
+}
+
+// TestStayParentKeeps: a HUP that comes before generation 1 can know of it is kept; other signals reach whoever in the serving
+// generation waits for them; and a generation that a draining predecessor reaps is the last that served all the same.
+func TestStayParentKeeps(t *testing.T) {
+	t.Parallel()
+	s := start(t, "graded")
+	s.file("begun")
 	s.signal(s.cmd.Process.Pid, syscall.SIGHUP)
+	os.WriteFile(filepath.Join(s.dir, "go"), nil, 0o600)
+	s.waitUp()
+	first, _ := answers(t, s.addr)
+	eventually(t, "generation 2", func() bool {
+		c, generation := answers(t, s.addr)
+		c.Close()
+		return generation == 2
+	})
 	s.waitLog("handed over")
-	if pid := pidOf(t, s.addr); pid == first {
-		t.Fatal("not replaced")
+	s.signal(s.cmd.Process.Pid, syscall.SIGUSR1)
+	second, generation := answers(t, s.addr)
+	second.Close()
+	if pid := atoi(t, s.file("usr1")); generation != 2 || pid == atoi(t, s.file("begun")) || pid == s.cmd.Process.Pid {
+		t.Errorf("generation %d serves; USR1 reached pid %d", generation, pid)
 	}
 	s.signal(s.cmd.Process.Pid, syscall.SIGTERM)
-	if err := <-slow; err != nil {
-		t.Errorf("the request that the drain waited for: %v", err)
+	eventually(t, "generation 2 gone", func() bool { return refuses(s.addr) })
+	if s.ended() {
+		t.Error("the parent did not wait for the generation that drains")
 	}
-	if got := s.waitStatus(); got != 0 {
+	first.Close()
+	if got := s.waitStatus(); got != 2 {
+		t.Errorf("status %d, want 2, which generation 2 ended with", got)
+	}
+}
+
+// TestStayParentStopsBeforeNew: a stop ends a generation 1 that has not come to New yet as it ends any program.
+func TestStayParentStopsBeforeNew(t *testing.T) {
+	t.Parallel()
+	s := start(t, "graded")
+	s.file("begun")
+	s.signal(s.cmd.Process.Pid, syscall.SIGTERM)
+	if got := s.waitStatus(); got != 128+15 {
+		t.Errorf("status %d", got)
+	}
+}
+
+// TestStayParentEndsMutes: a successor that never speaks, and whose predecessor is dead, does not hold the sockets for ever.
+func TestStayParentEndsMutes(t *testing.T) {
+	t.Parallel()
+	s := start(t, "full", "GRACE_TEST_STAY=on", "GRACE_TEST_START=500ms")
+	s.waitUp()
+	first := s.servingPID()
+	s.behave("mute")
+	s.signal(s.cmd.Process.Pid, syscall.SIGHUP)
+	eventually(t, "the successor", func() bool { return len(s.pids()) == 3 })
+	s.signal(first, syscall.SIGKILL)
+	if got := s.waitStatus(); got != 128+9 {
 		t.Errorf("status %d", got)
 	}
 }
@@ -206,7 +305,7 @@ func TestStayParentStopped(t *testing.T) {
 			case "draining":
 				probation = "200ms"
 			}
-			s := start(t, program, "GRACE_TEST_STAY=on", "GRACE_TEST_PROBATION="+probation)
+			s := start(t, program, "GRACE_TEST_STAY=on", "GRACE_TEST_PROBATION="+probation, "GRACE_TEST_DRAIN=60s")
 			if moment == "before ready" {
 				s.file("starting")
 			} else {
@@ -241,12 +340,13 @@ func TestStayParentStopped(t *testing.T) {
 	}
 }
 
-// TestStayParentReaps: what is orphaned below the parent leaves no zombie.
+// TestStayParentReaps: what is orphaned below the parent becomes its child, and leaves no zombie.
 func TestStayParentReaps(t *testing.T) {
 	t.Parallel()
 	s := start(t, "orphans", "GRACE_TEST_STAY=on")
 	s.waitUp()
 	s.servingPID()
+	eventually(t, "five orphans adopted", func() bool { return len(childrenOf(s.cmd.Process.Pid)) == 6 })
 	eventually(t, "five orphans reaped", func() bool { return len(childrenOf(s.cmd.Process.Pid)) == 1 })
 }
 
@@ -440,9 +540,7 @@ func TestPromiseG15(t *testing.T) {
 		s.signal(s.cmd.Process.Pid, syscall.SIGHUP)
 		s.waitLog("handed over")
 		s.waitStatus()
-		c, err := net.DialTimeout("tcp", s.addr, time.Second)
-		if err == nil {
-			c.Close()
+		if !refuses(s.addr) {
 			t.Error("somebody still serves: the control shows nothing")
 		}
 	})
