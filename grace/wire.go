@@ -34,7 +34,8 @@ type message struct {
 	secret []byte // of SECRETS, instead of fields: a string cannot be wiped
 }
 
-// The kinds of protocol version 1. What a side does not know, it ignores.
+// The kinds of protocol version 1. What a side does not know, it ignores; docs/protocol.md says which are mandatory, and what happens
+// when one of the others is missing.
 const (
 	msgOffer    = "OFFER"    // → protocols, generation, install path, probation, sockets
 	msgHello    = "HELLO"    // ← protocol, pid, version
