@@ -87,24 +87,24 @@ func (p *Process) readOffer(offer message) error {
 	if offer.get("state") != "" {
 		p.blobs.expect()
 	}
-	have := role.Count() - (fdSockets - fdLink)
-	if offer.get("parent") != "" {
-		have--
-		p.join(role.First + role.Count() - 1)
-	}
 	sockets, files := offer.fields["socket"], offer.fields["file"]
-	if have < len(sockets)+len(files) {
-		return fmt.Errorf("grace: read the offer: %d sockets and %d files described, %d inherited", len(sockets), len(files), have)
+	next, end := fdSockets, role.First+role.Count()
+	if next+len(sockets)+len(files) > end {
+		return fmt.Errorf("grace: read the offer: %d sockets and %d files described, %d inherited", len(sockets), len(files), end-next)
 	}
 	if err := p.takeSockets(sockets); err != nil {
 		return err
 	}
-	next := fdSockets + len(sockets)
+	next += len(sockets)
 	if err := p.takeFiles(next, files); err != nil {
 		return err
 	}
 	next += len(files)
-	for ; next < fdSockets+have; next++ { // what a newer predecessor passes on, and we know nothing of
+	if offer.get("parent") != "" && next < end {
+		p.join(next)
+		next++
+	}
+	for ; next < end; next++ { // of kinds that a later release passes on
 		unix.Close(next)
 	}
 	return nil
@@ -115,6 +115,12 @@ func (p *Process) takeSockets(described []string) error {
 		v, err := url.ParseQuery(d)
 		if err != nil {
 			return fmt.Errorf("grace: read the offer: socket %d: %w", i, err)
+		}
+		if !supported(v.Get("network")) { // a later release's, which serves on it until COMMIT
+			p.log.Warn("close an inherited socket of a network that this version does not know",
+				"network", v.Get("network"), "address", v.Get("address"), "name", v.Get("name"))
+			unix.Close(fdSockets + i)
+			continue
 		}
 		f := os.NewFile(uintptr(fdSockets+i), v.Get("address"))
 		ln, err := net.FileListener(f)

@@ -24,9 +24,7 @@ func (p *Process) Listen(network, address string) (net.Listener, error) {
 // Open returns the inherited socket of this key, or binds a new one. Accept parks while another generation
 // serves, and returns net.ErrClosed once this process will never accept again.
 func (p *Process) Open(s Socket) (net.Listener, error) {
-	switch s.Network {
-	case "tcp", "tcp4", "tcp6", "unix":
-	default:
+	if !supported(s.Network) {
 		return nil, fmt.Errorf("listen on %s %s: network not supported, want tcp, tcp4, tcp6 or unix", s.Network, s.Address)
 	}
 	want := p.wantedOfUnit(s)
@@ -49,6 +47,14 @@ func (p *Process) Open(s Socket) (net.Listener, error) {
 		g.resume()
 	}
 	return g, nil
+}
+
+func supported(network string) bool {
+	switch network {
+	case "tcp", "tcp4", "tcp6", "unix":
+		return true
+	}
+	return false
 }
 
 // claim takes the first inherited socket of this key, else one of the service manager's. The caller holds p.mu.

@@ -34,7 +34,6 @@ func TestReadMessageRefuses(t *testing.T) {
 		"half a head": "\x00\x00",
 		"too long":    "\xff\xff\xff\xff",
 		"cut":         "\x00\x00\x00\x09READY?",
-		"bad query":   "\x00\x00\x00\x0bREADY?a=%zz",
 	} {
 		if m, err := readMessage(strings.NewReader(in)); err == nil {
 			t.Errorf("%s: read as %v", name, m)
@@ -42,6 +41,17 @@ func TestReadMessageRefuses(t *testing.T) {
 	}
 	if err := writeMessage(io.Discard, newMessage(msgFail, "reason", strings.Repeat("x", maxFrame))); err == nil {
 		t.Error("a frame over the limit was sent")
+	}
+}
+
+// TestReadMessageOfALaterForm: what cannot be read as a query does not end the link, and the next frame follows.
+func TestReadMessageOfALaterForm(t *testing.T) {
+	in := strings.NewReader("\x00\x00\x00\x0fREADY?a=%zz&b=1" + "\x00\x00\x00\x0bLATER?\xff\x00;;=" + "\x00\x00\x00\x06COMMIT")
+	for _, want := range []message{newMessage(msgReady, "b", "1"), {kind: "LATER"}, {kind: msgCommit}} {
+		m, err := readMessage(in)
+		if err != nil || m.kind != want.kind || m.get("b") != want.get("b") || m.get("a") != "" {
+			t.Errorf("read %v, %v, want %v", m, err, want)
+		}
 	}
 }
 
