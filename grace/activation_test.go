@@ -4,7 +4,9 @@ package grace_test
 
 import (
 	"fmt"
+	"log"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/moult-go/moult/grace"
 )
 
 // fromManager is the start of a program as a service manager does it: descriptors from 3 on, and variables that name
@@ -82,6 +86,34 @@ func TestSocketsOfAManager(t *testing.T) {
 		t.Errorf("the manager's path is gone: %v", err)
 	}
 	if text := s.log(); strings.Contains(text, "WARN") {
+		t.Error("a warning")
+	}
+}
+
+func init() { programs["one by one"] = oneByOneProgram }
+
+// oneByOneProgram takes its time between its two servers.
+func oneByOneProgram() {
+	one, other, _ := strings.Cut(os.Getenv("GRACE_TEST_ADDR"), ",")
+	http.HandleFunc("/hello", hello)
+	go grace.ListenAndServe(one, nil)
+	time.Sleep(300 * time.Millisecond)
+	log.Fatal(grace.ListenAndServe(other, nil))
+}
+
+// TestDropInOfAManager: ListenAndServe takes its sockets by their address, and is ready when all are claimed.
+func TestDropInOfAManager(t *testing.T) {
+	t.Parallel()
+	one, addr := made(t, "tcp", "127.0.0.1:0")
+	other, otherAddr := made(t, "tcp", "127.0.0.1:0")
+	cmd := fromManager(t, "hello.socket:hello.socket", one, other)
+	s := launch(t, t.TempDir(), cmd, "one by one", append(cmd.Env, "GRACE_TEST_ADDR="+addr+","+otherAddr)...)
+	for _, a := range []string{addr, otherAddr} {
+		if got := pidOf(t, a); got != s.cmd.Process.Pid {
+			t.Errorf("pid %d answers", got)
+		}
+	}
+	if strings.Contains(s.log(), "WARN") {
 		t.Error("a warning")
 	}
 }
