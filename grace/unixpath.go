@@ -13,6 +13,7 @@ import (
 func bindUnix(s Socket) (deadlineListener, *unixOwner, error) {
 	abstract := s.Address == "" || s.Address[0] == '@'
 	if !abstract {
+		defer lockDirectory(filepath.Dir(s.Address))() // two starts at a time would take the path from each other
 		if err := removeStale(s.Address); err != nil {
 			return nil, nil, err
 		}
@@ -54,7 +55,7 @@ func removeStale(path string) error {
 	if !errors.Is(err, errRefused) {
 		return nil
 	}
-	if err := os.Remove(path); err != nil {
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("remove the stale socket %s: %w", path, err)
 	}
 	return nil

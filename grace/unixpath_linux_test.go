@@ -2,9 +2,11 @@ package grace
 
 import (
 	"context"
+	"errors"
 	"net"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 )
 
@@ -40,5 +42,41 @@ func TestModeIsExact(t *testing.T) {
 	owner.unlink()
 	if _, err := os.Lstat(path); !os.IsNotExist(err) {
 		t.Errorf("not removed: %v", err)
+	}
+}
+
+// TestManyStartsAtOnce: of those that find the socket of a dead server, one gets the path, and keeps it.
+func TestManyStartsAtOnce(t *testing.T) {
+	for range 100 {
+		path := filepath.Join(t.TempDir(), "web.sock")
+		dead, err := net.Listen("unix", path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		dead.(*net.UnixListener).SetUnlinkOnClose(false)
+		dead.Close()
+		begin := make(chan struct{})
+		results := make(chan deadlineListener)
+		for range 8 {
+			go func() {
+				<-begin
+				ln, _, err := bindUnix(Socket{Network: "unix", Address: path})
+				if err != nil && !errors.Is(err, syscall.EADDRINUSE) {
+					t.Error(err)
+				}
+				results <- ln
+			}()
+		}
+		close(begin)
+		n := 0
+		for range 8 {
+			if ln := <-results; ln != nil {
+				n++
+				defer ln.Close()
+			}
+		}
+		if n != 1 {
+			t.Fatalf("%d have it", n)
+		}
 	}
 }
