@@ -20,6 +20,10 @@ func (r *runner) Status() admin.Status {
 		Generation: r.p.Generation(), PID: os.Getpid(), State: r.p.State().String(), Since: r.since,
 		Listen: r.addresses(), Connections: r.p.Connections(),
 	}
+	for _, g := range r.p.Older() {
+		st.Draining = append(st.Draining, admin.Draining{
+			Generation: g.Number, PID: g.PID, Since: g.Since, Connections: g.Connections, Hijacked: g.Hijacked})
+	}
 	r.mu.Lock()
 	st.Updates.Reason, st.RestartError = r.off, r.restartError
 	r.mu.Unlock()

@@ -24,6 +24,7 @@ type fakeProcess struct {
 	install    string
 	inherited  map[string]grace.Socket
 	readyErr   error
+	older      []grace.Generation
 	handover   func(ctx context.Context, path string, commit func() error) error
 
 	state  atomic.Int32
@@ -113,6 +114,7 @@ func (p *fakeProcess) InstallPath() string       { return p.install }
 func (p *fakeProcess) Generation() int           { return p.generation }
 func (p *fakeProcess) State() grace.State        { return grace.State(p.state.Load()) }
 func (p *fakeProcess) Connections() int          { return 0 }
+func (p *fakeProcess) Older() []grace.Generation { return p.older }
 
 // fakeEngine is an updater.Updater without a disk. It writes down what it is asked for.
 type fakeEngine struct {

@@ -40,6 +40,7 @@ type process interface {
 	Generation() int
 	State() grace.State
 	Connections() int
+	Older() []grace.Generation
 }
 
 // engine is what a server needs of updater.Updater.

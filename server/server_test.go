@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/moult-go/moult/grace"
 	"github.com/moult-go/moult/server/admin"
@@ -168,6 +169,19 @@ func TestUpdatingOff(t *testing.T) {
 	}
 	if st := b.r.Status(); st.Updates.On || !strings.Contains(st.Updates.Reason, "read-only") {
 		t.Errorf("status %+v", st.Updates)
+	}
+	b.finish()
+}
+
+// TestStatusNamesWhoDrains: an operator sees what old processes wait for.
+func TestStatusNamesWhoDrains(t *testing.T) {
+	b := newBench(t, Service{})
+	since := time.Now().Add(-time.Minute)
+	b.p.older = []grace.Generation{{Number: 3, PID: 77, Since: since, Connections: 5, Hijacked: 2}}
+	b.start()
+	want := []admin.Draining{{Generation: 3, PID: 77, Since: since, Connections: 5, Hijacked: 2}}
+	if got := b.r.Status().Draining; !slices.Equal(got, want) {
+		t.Errorf("%+v, want %+v", got, want)
 	}
 	b.finish()
 }

@@ -31,7 +31,8 @@ type running struct {
 
 func (r *running) Status() admin.Status {
 	return admin.Status{Schema: 1, App: "hello", Version: "1.0.0", State: "serving", Generation: 3, PID: 7, Since: time.Now(),
-		Listen: []string{"127.0.0.1:1"}, RestartError: "crashed\x1b[2J",
+		Listen: []string{"127.0.0.1:1"}, Draining: []admin.Draining{{Generation: 2, PID: 6, Since: time.Now().Add(-time.Minute), Connections: 4}},
+		RestartError: "crashed\x1b[2J",
 		Updater: &updater.Status{Source: "path /drop/hello", Automatic: true, Kept: []updater.Kept{{Version: "0.9.0", Digest: release.Digest{1}}},
 			Last: &updater.Attempt{ID: "u-1", From: "1.0.0", To: "1.1.0", Outcome: "rolled-back", Reason: "crashed", Ended: time.Now()}}}
 }
@@ -132,6 +133,7 @@ func TestCommands(t *testing.T) {
 		{"undone", available, undone, "upgrade --yes", 7, "", ""},
 		{"rollback", available, nil, "rollback --yes", 0, "and serving", "the previous version; 1.0.0 will be quarantined"},
 		{"status", available, nil, "status", 0, "● hello 1.0.0 serving, generation 3, pid 7", ""},
+		{"draining", available, nil, "status", 0, "generation 2, pid 6, 4 connections left, began 1m0s ago", ""},
 		{"restart failed", available, nil, "status", 0, "restart      undone: crashed[2J\n", ""},
 		{"instance", available, nil, "status --instance other", 2, "", ""},
 		{"argument", available, nil, "check 1.1.0", 2, "", ""},

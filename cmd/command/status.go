@@ -58,6 +58,9 @@ func printStatus(out io.Writer, st admin.Status) error {
 	}
 	row("listen", "%s", strings.Join(st.Listen, ", "))
 	row("connections", "%d", st.Connections)
+	for _, d := range st.Draining {
+		row("draining", "generation %d, pid %d, %d connections left, began %s", d.Generation, d.PID, d.Connections, ago(d.Since))
+	}
 	row("instance", "%s", st.Instance)
 	if st.Updates.On {
 		row("updates", "on")

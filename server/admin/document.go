@@ -25,10 +25,22 @@ type Status struct {
 	Listen      []string  `json:"listen"`
 	Connections int       `json:"connections"` // open ones, of this process
 
+	// Draining are the older generations that still have connections, the oldest first.
+	Draining []Draining `json:"draining,omitempty"`
+
 	Updates Updates         `json:"updates"`
 	Updater *updater.Status `json:"updater,omitempty"` // absent when there is none
 	// RestartError says why the last restart without a new version (HUP) was undone; empty after a good one.
 	RestartError string `json:"restart_error,omitempty"`
+}
+
+// Draining is an older generation on its way out.
+type Draining struct {
+	Generation  int       `json:"generation"`
+	PID         int       `json:"pid"`
+	Since       time.Time `json:"since"`
+	Connections int       `json:"connections"`
+	Hijacked    int       `json:"hijacked,omitempty"` // of those: WebSockets and the like
 }
 
 // Updates says whether this server updates itself.
