@@ -41,7 +41,7 @@ func (p *Process) launch(r *request) stateFunc {
 			return p.startAgain(r, never)
 		}
 		p.set(Serving)
-		p.hangupKept = false
+		p.dropHangup()
 		r.done <- e
 		return p.serving
 	}
@@ -230,7 +230,7 @@ func (p *Process) undo(r *request, c *child, cause Cause, why error) stateFunc {
 	p.set(Serving)
 	p.resumeBeside()
 	p.log.Warn("serving again", "generation", p.generation, "to", c.generation, "pid", c.pid, "cause", string(cause))
-	p.hangupKept = false
+	p.dropHangup()
 	p.note(StepRolledBack, c, why)
 	go func() { // ends with the burial, which has a limit
 		e := c.bury(cause, why)

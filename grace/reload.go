@@ -18,6 +18,14 @@ func (p *Process) keepHangup() {
 	p.beginReload()
 }
 
+// dropHangup forgets the HUP that was kept: what it asks for has just failed.
+func (p *Process) dropHangup() {
+	if p.hangupKept {
+		p.log.Warn("HUP dropped: the handover before it was undone", "generation", p.generation)
+	}
+	p.hangupKept = false
+}
+
 // beginReload says that a reload has begun, once.
 func (p *Process) beginReload() {
 	if p.reloading || !p.manager.followsUs() || p.State() == Starting {
