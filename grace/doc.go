@@ -38,6 +38,8 @@
 // ([Process.Older]); when there are more than Options.MaxDraining, the oldest closes what it has left and goes. Connections that a handler has
 // hijacked (WebSockets) neither move nor end by themselves: Options.OnDrain is called for each, and they have until the drain deadline.
 //
+// Package gracetest runs a handler of yours through all this, inside go test.
+//
 // # Guarantees
 //
 //   - No request is lost by a handover, and no connection that speaks HTTP/1 without TLS is closed. Over TLS, an idle connection must

@@ -2,6 +2,7 @@ package gracetest
 
 import (
 	"bufio"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -18,10 +19,10 @@ type client struct {
 	kind Kind
 	body string
 
-	conn   net.Conn
-	br     *bufio.Reader
-	dialed time.Time
-	before http.Header
+	conn            net.Conn
+	br              *bufio.Reader
+	dialing, dialed time.Time
+	before          http.Header
 }
 
 // turn sends what a client of this kind sends between two pauses.
@@ -80,7 +81,7 @@ func (c *client) pipeline() {
 		}
 		leave = c.finish(&a) || leave
 		c.l.count(a)
-		a = Answer{Kind: c.kind, Sent: a.Sent, Dialed: a.Dialed, Local: a.Local, Before: c.before, Err: a.Err}
+		a = Answer{Kind: c.kind, Sent: a.Sent, dialing: a.dialing, Dialed: a.Dialed, Local: a.Local, Before: c.before, Err: a.Err}
 	}
 	if leave || a.Err != nil {
 		return // its rest was never sent
@@ -97,14 +98,18 @@ func (c *client) pipeline() {
 func (c *client) begin() Answer {
 	a := Answer{Kind: c.kind, Sent: time.Now()}
 	if c.conn == nil {
+		c.dialing = time.Now()
 		conn, err := net.DialTimeout("tcp", c.l.o.Addr, c.l.o.Timeout)
 		if err != nil {
 			a.Err = err
 			return a
 		}
 		c.conn, c.dialed = conn, time.Now()
+		if c.l.o.TLS != nil {
+			c.conn = tls.Client(conn, c.l.o.TLS)
+		}
 	}
-	a.Dialed, a.Local, a.Before = c.dialed, c.conn.LocalAddr(), c.before
+	a.dialing, a.Dialed, a.Local, a.Before = c.dialing, c.dialed, c.conn.LocalAddr(), c.before
 	c.conn.SetDeadline(time.Now().Add(c.l.o.Timeout))
 	return a
 }

@@ -1,6 +1,7 @@
 package gracetest
 
 import (
+	"crypto/tls"
 	"fmt"
 	"math/rand/v2"
 	"sync"
@@ -27,8 +28,12 @@ type Options struct {
 	LatePause time.Duration // from the connection to the first byte of late ones; default 1 s
 	Timeout   time.Duration // of one request; default 30 s
 
+	TLS *tls.Config // of the clients; nil: no TLS
+
 	// OnAnswer is told of every request, from its client's goroutine. May be nil.
 	OnAnswer func(Answer)
+
+	excuse func(Answer) bool // whether a failure has an explanation
 }
 
 func (o *Options) fill() {
@@ -49,6 +54,9 @@ func (o *Options) fill() {
 		if *p == "" {
 			*p = o.Path
 		}
+	}
+	if o.excuse == nil {
+		o.excuse = func(Answer) bool { return false }
 	}
 	if o.OnAnswer == nil {
 		o.OnAnswer = func(Answer) {}
@@ -127,7 +135,7 @@ func (l *Load) sleep(d time.Duration) bool {
 
 func (l *Load) count(a Answer) {
 	l.mu.Lock()
-	l.report.add(a)
+	l.report.add(a, a.Err != nil && l.o.excuse(a))
 	l.mu.Unlock()
 	l.o.OnAnswer(a)
 }

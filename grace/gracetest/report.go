@@ -25,6 +25,8 @@ type Answer struct {
 	Dialed time.Time   // when the connection was opened
 	Local  net.Addr    // the client's end of the connection; nil if there was none
 	Before http.Header // of the previous answer on the same connection; nil if this was its first request
+
+	dialing time.Time // Dialed may be noted later than the server has accepted; this is not
 }
 
 // Report counts requests and failures.
@@ -35,6 +37,10 @@ type Report struct {
 	// Closed counts the silent connections that were not there any more at Stop. No request was lost on them, so they are
 	// no failures; but a client that had spoken a moment later would have lost one.
 	Closed int
+
+	Handovers int // that Run has counted, without those that it killed
+	Kills     int // by Run
+	Excused   int // requests, and silent connections, that were open in a process when Run killed it; no failures
 }
 
 // Total adds up all kinds.
@@ -70,13 +76,20 @@ func (r Report) String() string {
 	if r.Closed > 0 {
 		fmt.Fprintf(&b, "%d silent connections closed\n", r.Closed)
 	}
+	if r.Excused > 0 {
+		fmt.Fprintf(&b, "%d lost with a process that was killed\n", r.Excused)
+	}
 	return b.String()
 }
 
-// add counts one answer.
-func (r *Report) add(a Answer) {
+// add counts one answer. A failure may be excused.
+func (r *Report) add(a Answer, excused bool) {
 	r.Requests[a.Kind]++
-	if a.Err == nil {
+	switch {
+	case a.Err == nil:
+		return
+	case excused:
+		r.Excused++
 		return
 	}
 	if r.Failures[a.Kind] == nil {

@@ -55,7 +55,7 @@ func (l *Load) askSilent() {
 		c.conn.SetDeadline(end)
 		c.finish(a)
 		c.hangUp()
-		if a.Err != nil && closed(a.Err) {
+		if a.Err != nil && closed(a.Err) && !l.o.excuse(*a) {
 			l.report.Closed++ // nobody else counts any more
 			l.o.OnAnswer(*a)
 			continue
