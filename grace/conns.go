@@ -13,6 +13,7 @@ type conns struct {
 	changed chan struct{} // holds one token after any change
 
 	mover atomic.Pointer[mover] // set while connections may move to the successor
+	hold  atomic.Pointer[hold]  // set while idle ones must not be read
 	total counters
 }
 

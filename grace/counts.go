@@ -56,6 +56,9 @@ func (p *Process) announceTo(t *tracked) {
 func (p *Process) tookOver(t *tracked, conn net.Conn) {
 	t.hijacked.Store(&conn)
 	t.enter(phaseHijacked)
+	if p.guarded(t) {
+		p.turnstile.leave() // it is no request any more
+	}
 	if p.State() == Draining {
 		p.announceTo(t)
 	}

@@ -77,6 +77,11 @@
 // predecessor has returned. A version that migrates something calls [Process.NoWayBack] first: from then on no predecessor serves
 // again, and if the new version dies it is started again instead.
 //
+// Where the two cannot even be open at the same time, as with a file that is locked, Options.Exclusive puts them one after the other:
+// the predecessor ends its requests and lets go before New returns in the successor, and clients wait in the kernel's queue. Idle HTTP/1
+// connections without TLS are not read meanwhile, and move when the successor is ready. A request that reaches the predecessor in spite of that (over
+// TLS or HTTP/2, or because its header came slowly) waits until the commit, and gets status 503 then.
+//
 // # What it does not do
 //
 // It knows nothing of releases, signatures or the executable on disk (package updater does). A connection inside TLS cannot move: its

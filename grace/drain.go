@@ -188,6 +188,9 @@ func quiet(ph phase) bool { return ph == phaseIdle || ph == phaseNew }
 
 func (p *Process) beginDrain() {
 	p.set(Draining)
+	if p.released {
+		p.turnstile.refuse() // somebody else serves, or nobody
+	}
 	p.takeLeave()
 	p.hangupKept = false
 	select {
@@ -212,6 +215,7 @@ func after(d time.Duration) (<-chan time.Time, func()) {
 
 func (p *Process) exit(lastOwner bool) stateFunc {
 	p.endMoves(p.child)
+	p.lift()
 	p.dismiss() // before Accept ends, and the program perhaps with it
 	p.endGates(lastOwner)
 	p.set(Exited)
@@ -235,6 +239,20 @@ func (p *Process) resurrect() stateFunc {
 		return p.undoBarred(r, c, CauseCrashed, nil)
 	}
 	p.endMoves(c)
+	if p.released {
+		return p.reclaim(c, func(err error) stateFunc {
+			if err != nil {
+				return p.fail(err)
+			}
+			return p.resurrected(c)
+		})
+	}
+	return p.resurrected(c)
+}
+
+// resurrected is the rest of row 8d: the gate opens, and the install path is started.
+func (p *Process) resurrected(c *child) stateFunc {
+	p.lift()
 	p.polite.Store(false)
 	p.accept(false, true)
 	p.accept(true, true)

@@ -22,6 +22,7 @@ type Step string
 const (
 	StepSpawned     Step = "spawned"     // the successor's process exists
 	StepGreeted     Step = "greeted"     // it speaks our protocol, and has the sockets
+	StepReleasing   Step = "releasing"   // this process is Exclusive and has parked: requests under way are to end
 	StepStandby     Step = "standby"     // it is ready; this process has parked its gate
 	StepMoving      Step = "moving"      // half of probation is over: connections go to it
 	StepCommitted   Step = "committed"   // COMMIT acknowledged; this process drains

@@ -2,6 +2,7 @@ package grace
 
 import (
 	"context"
+	"errors"
 	"time"
 )
 
@@ -12,20 +13,29 @@ import (
 const resumePause = 250 * time.Millisecond
 
 // standDown calls OnStandby, which has the release timeout. The channel gets its answer.
-func (p *Process) standDown() <-chan error {
+func (p *Process) standDown() <-chan error { return p.inTurn(p.callStandby) }
+
+// callStandby runs in turn, as what takeBack begins does: so paused needs no lock.
+func (p *Process) callStandby() error {
 	p.paused = true
-	return p.inTurn(func() error { return p.ask(p.o.OnStandby, p.o.ReleaseTimeout) })
+	return p.ask(p.o.OnStandby, p.o.ReleaseTimeout)
 }
 
-// takeBack calls OnResume if OnStandby was called, until it succeeds or the start timeout is over. The channel gets its answer.
-func (p *Process) takeBack() <-chan error {
-	if !p.paused {
-		done := make(chan error, 1)
-		done <- nil
-		return done
-	}
-	p.paused = false
+// takeBack calls OnResume if OnStandby was called, until it succeeds or the start timeout is over; before that it waits for gone, if
+// that is not nil. The channel gets its answer.
+func (p *Process) takeBack(gone <-chan struct{}) <-chan error {
 	return p.inTurn(func() error {
+		if gone != nil {
+			select {
+			case <-gone:
+			case <-time.After(p.o.StartTimeout):
+				return errors.New("the process that was killed is still there")
+			}
+		}
+		if !p.paused {
+			return nil
+		}
+		p.paused = false
 		for begun := time.Now(); ; {
 			err := p.ask(p.o.OnResume, p.o.StartTimeout)
 			if err == nil || time.Since(begun)+resumePause > p.o.StartTimeout {
@@ -66,7 +76,7 @@ func (p *Process) ask(f func(context.Context) error, limit time.Duration) error 
 
 // resumeBeside takes back what OnStandby let go while this process already serves: requests do not wait for it.
 func (p *Process) resumeBeside() {
-	answer := p.takeBack()
+	answer := p.takeBack(nil)
 	go func() { // ends with the answer
 		if err := <-answer; err != nil {
 			p.log.Error("OnResume", "generation", p.generation, "err", err)

@@ -60,7 +60,14 @@ type Options struct {
 	// OnResume undoes OnStandby when this process serves again. Requests do not wait for it. When it fails it is called again,
 	// every 250 ms, until StartTimeout is over. Default: nothing.
 	OnResume func(ctx context.Context) error
-	// ReleaseTimeout bounds OnStandby; default 10 s.
+	// Exclusive is for a service with something that only one process can hold, such as an embedded database. Its predecessor stops
+	// serving, lets the requests under way end, and calls OnStandby, which closes it; only then does New return in the
+	// successor, which opens it. Clients wait meanwhile: so little should lie between New and Ready. When the handover is undone, the
+	// successor is gone before OnResume is called, and OnResume has returned before this process serves; if it keeps failing until
+	// StartTimeout is over, Wait returns an error. Requests on Held sockets never wait, and may come while OnStandby runs and after it.
+	Exclusive bool
+	// ReleaseTimeout bounds OnStandby and, for an Exclusive process, the wait for requests under way: if they do not end, the handover
+	// is undone. Default 10 s.
 	ReleaseTimeout time.Duration
 
 	// Hangup is what HUP and USR2 do. Default: hand over to whatever stands at the install path.
@@ -182,6 +189,11 @@ type Process struct {
 	// What the goroutine that reads from the predecessor tells others, by closing.
 	noWayHeard chan struct{} // the predecessor knows that there is no way back
 	bereft     chan struct{} // the predecessor is gone
+	freed      chan struct{} // an Exclusive predecessor has let go
+
+	turnstile   *turnstile // of an Exclusive process; else nil
+	mustWait    bool       // the predecessor is Exclusive: New waits for freed
+	predecessor int        // its pid, then
 
 	// Only that goroutine uses the rest.
 	mail        <-chan message // from the predecessor; nil when it is gone, or never was
@@ -190,8 +202,9 @@ type Process struct {
 	hangupKept  bool           // one HUP, to run after the handover under way
 	awaitHangup chan struct{}  // closed when the HUP under way has been carried out
 	reloading   bool           // the manager was told that a reload is under way
-	paused      bool           // OnStandby was called, and OnResume was not since
-	favour      chan struct{}  // closed when the one called last has returned
+	paused      bool           // OnStandby was called, and OnResume was not since; only what runs in turn uses it
+	released    bool           // Exclusive: parked, and letting go or done with it
+	favour      chan struct{}  // closed when the one of OnStandby and OnResume that was called last has returned
 	barred      bool           // a successor said that there is no way back: never serve again
 	starts      int            // of successors since then
 	failure     error          // what Wait returns
@@ -245,6 +258,10 @@ func New(o Options) (*Process, error) {
 
 		noWayHeard: make(chan struct{}),
 		bereft:     make(chan struct{}),
+		freed:      make(chan struct{}),
+	}
+	if o.Exclusive {
+		p.turnstile = &turnstile{}
 	}
 	var err error
 	if p.pidFile, err = newPIDFile(o.PIDFile); err != nil {
@@ -261,6 +278,9 @@ func New(o Options) (*Process, error) {
 	}
 	go p.own()
 	go p.pingWatchdog()
+	if err := p.awaitRelease(); err != nil {
+		return nil, err
+	}
 	return p, nil
 }
 

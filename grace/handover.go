@@ -59,6 +59,7 @@ func (p *Process) awaitReady(r *request, c *child, probation time.Duration) stat
 	begun, patience := time.Now(), time.NewTimer(p.o.StartTimeout)
 	defer patience.Stop()
 	var over <-chan time.Time // set when it dies: its reason may be on its way
+	var released <-chan error
 	for {
 		select {
 		case m, ok := <-c.link.in:
@@ -73,6 +74,10 @@ func (p *Process) awaitReady(r *request, c *child, probation time.Duration) stat
 				p.note(StepGreeted, c, nil)
 				p.sendSecrets(c)
 				go p.sendState(c, roundStart)
+				if p.o.Exclusive {
+					patience.Stop() // it waits for us
+					released = p.release(ctx, c)
+				}
 			case m.kind == msgNoWay:
 				p.heardNoWay(c)
 			case m.kind == msgExtend:
@@ -90,6 +95,12 @@ func (p *Process) awaitReady(r *request, c *child, probation time.Duration) stat
 				c.readClaims(m)
 				return p.standby(r, c, probation)
 			}
+		case err := <-released:
+			if released = nil; err != nil {
+				return p.undo(r, c, CauseNotReleased, err)
+			}
+			patience.Reset(p.o.StartTimeout)
+			c.link.send(newMessage(msgReleased))
 		case <-dying:
 			dying, over = nil, time.After(lastWord)
 		case <-over:
@@ -119,7 +130,6 @@ func (p *Process) standby(r *request, c *child, probation time.Duration) stateFu
 	p.set(Standby)
 	p.up.send(newMessage(msgAway))
 	p.note(StepStandby, c, nil)
-	go p.sendState(c, roundStandby)
 	p.log.Info("standing by", "generation", p.generation, "to", c.generation, "pid", c.pid, "probation", probation)
 
 	ctx, cancel := context.WithCancel(context.Background())
@@ -132,7 +142,18 @@ func (p *Process) standby(r *request, c *child, probation time.Duration) stateFu
 	defer end.Stop()
 	patient := health{}
 	p.barred = p.barred || c.noWay
-	letGo := p.standDown()
+	var letGo <-chan error
+	if p.released { // it has let go before, and serves nobody
+		p.note(StepMoving, c, nil)
+		p.beginMoves(c)
+		p.moveHeld()
+		if !c.moves {
+			p.lift()
+		}
+	} else {
+		letGo = p.standDown()
+		go p.sendState(c, roundStandby)
+	}
 	for {
 		if patient.over = patient.over || p.barred; letGo == nil && patient.proven() {
 			return p.committing(r, c)
@@ -166,6 +187,9 @@ func (p *Process) standby(r *request, c *child, probation time.Duration) stateFu
 				return p.undo(r, c, cause, why)
 			}
 		case <-half.C:
+			if p.released {
+				break
+			}
 			p.note(StepMoving, c, nil)
 			p.beginMoves(c)
 			p.takeLeave()
@@ -221,6 +245,25 @@ func (p *Process) undo(r *request, c *child, cause Cause, why error) stateFunc {
 	}
 	c.kill()
 	p.endMoves(c)
+	if p.released {
+		return p.reclaim(c, func(err error) stateFunc {
+			if err != nil {
+				go func() { // ends with the burial
+					e := c.bury(cause, why)
+					e.Err = fmt.Errorf("%w; and this process cannot serve: %w", e.Err, err)
+					r.done <- e
+				}()
+				return p.fail(err)
+			}
+			return p.undone(r, c, cause, why)
+		})
+	}
+	return p.undone(r, c, cause, why)
+}
+
+// undone is the rest of row 8b: the gate opens.
+func (p *Process) undone(r *request, c *child, cause Cause, why error) stateFunc {
+	p.lift()
 	p.polite.Store(false)
 	p.accept(false, true)
 	p.accept(true, true)
@@ -301,7 +344,7 @@ func (p *Process) committing(r *request, c *child) stateFunc {
 				return p.lost(r, c)
 			}
 			dying, dead = nil, true
-			if !c.finished && !p.barred {
+			if !c.finished && !p.barred && !p.released {
 				p.accept(false, true)
 			}
 		case <-late:

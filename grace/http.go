@@ -138,6 +138,12 @@ type politeHandler struct {
 
 func (h *politeHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	t := trackedBy(r)
+	if h.p.guarded(t) {
+		if !h.admit(w, r) {
+			return
+		}
+		defer h.p.dismissed(t)
+	}
 	if r.ProtoMajor != 1 {
 		// Without frames of our own (HTTP/2 without TLS), setting the header makes net/http send its one GOAWAY.
 		if h.p.polite.Load() && (t == nil || t.http2.Load() == nil) {

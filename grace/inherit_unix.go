@@ -57,6 +57,8 @@ func (p *Process) inherit() error {
 	}
 	heard := sync.OnceFunc(func() { close(p.noWayHeard) })
 	p.up.takes[msgNoWay] = func(message, int) { heard() }
+	freed := sync.OnceFunc(func() { close(p.freed) })
+	p.up.takes[msgReleased] = func(message, int) { freed() }
 	go p.up.read()
 	return nil
 }
@@ -83,6 +85,10 @@ func (p *Process) readOffer(offer message) error {
 	}
 	if offer.get("secrets") != "" {
 		p.tickets.expected = make(chan struct{})
+	}
+	if offer.get("exclusive") != "" {
+		p.mustWait = true
+		p.predecessor, _ = strconv.Atoi(offer.get("pid"))
 	}
 	if offer.get("state") != "" {
 		p.blobs.expect()

@@ -34,6 +34,7 @@ type moves struct {
 	kicked  bool // and waked up from it by a deadline in the past
 	moved   bool
 	refused bool // the successor did not want it
+	held    bool // waits at a hold
 
 	wish     time.Time     // the read deadline that the server has asked for
 	deadline time.Time     // the one that holds, when it is not kicked
@@ -111,6 +112,9 @@ func (t *tracked) read(b []byte) (int, error) {
 	}
 	m.empty = len(b) == m.full
 	for !m.moved {
+		if h := t.all.hold.Load(); h != nil && m.movable() && !m.refused && t.await(h) {
+			break
+		}
 		if mv := t.all.mover.Load(); mv != nil && m.movable() && t.move(mv) {
 			break
 		}

@@ -158,8 +158,11 @@ func (p *Process) endMoves(c *child) {
 
 // moving reports whether a connection goes to the successor when it is idle.
 func (p *Process) moving(t *tracked) bool {
+	if t == nil || t.moves.stays() {
+		return false
+	}
 	m := p.conns.mover.Load()
-	return m != nil && t != nil && m.serves(t.gate) && !t.moves.stays()
+	return m != nil && m.serves(t.gate) || p.conns.hold.Load() != nil && !t.gate.socket.Held
 }
 
 // adopt takes a connection that the predecessor sends.

@@ -104,8 +104,13 @@ func (p *Process) startAgain(r *request, buried <-chan *HandoverError) stateFunc
 
 // fail ends this process with an error from Wait: its supervisor is to start it anew.
 func (p *Process) fail(err error) stateFunc {
-	p.log.Error("give up", "generation", p.generation, "err", err)
-	p.failure = err
+	if !errors.Is(err, errStopAsked) {
+		p.log.Error("give up", "generation", p.generation, "err", err)
+		p.failure = fmt.Errorf("give up generation %d: %w", p.generation, err)
+	}
 	p.child = nil
+	if p.State() == Draining {
+		return p.exit(true)
+	}
 	return p.stopped
 }

@@ -139,7 +139,11 @@ func (p *Process) offer(probation time.Duration) (message, []uintptr, error) {
 		"dir", p.dir,
 		"secrets", "1",
 		"state", "1",
+		"pid", strconv.Itoa(os.Getpid()),
 		"probation", strconv.FormatInt(probation.Milliseconds(), 10))
+	if p.o.Exclusive {
+		m.fields.Set("exclusive", "1")
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var fds []uintptr
