@@ -117,14 +117,9 @@ func (srv *Server) Serve() error {
 func (srv *Server) ServeWithListener(ln net.Listener) error {
 	srv.ln = ln
 	if t, ok := ln.(*tlsListener); ok {
-		return srv.serve(t.gate, (*Process).serveSecure)
+		return srv.serve(t.gate, t.serve)
 	}
 	return srv.serve(ln, (*Process).Serve)
-}
-
-// serveSecure has the certificates in the server's TLSConfig.
-func (p *Process) serveSecure(srv *http.Server, ln net.Listener) error {
-	return p.ServeTLS(srv, ln, "", "")
 }
 
 func (srv *Server) serve(ln net.Listener, serve func(*Process, *http.Server, net.Listener) error) error {

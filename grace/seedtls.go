@@ -6,14 +6,16 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 )
 
 // tlsListener is what ListenTLS returns: TLS for those who accept by themselves. Our own serving methods take the gate
-// below, since HTTP/2 needs net/http to set TLS up.
+// below, since HTTP/2 needs net/http to set TLS up; by serve, a field, so that a program without TLS does not link it.
 type tlsListener struct {
 	net.Listener
-	gate *gate
+	gate  *gate
+	serve func(*Process, *http.Server, net.Listener) error
 }
 
 // ListenAndServeTLS serves HTTPS, HTTP/2 included, on the server's address; if that is empty, on ":https". Both file names
@@ -71,6 +73,11 @@ func (srv *Server) ServeTLS(ln net.Listener) error {
 	return srv.ServeWithListener(ln)
 }
 
+// serveSecure has the certificates in the server's TLSConfig.
+func (p *Process) serveSecure(srv *http.Server, ln net.Listener) error {
+	return p.ServeTLS(srv, ln, "", "")
+}
+
 // certified returns a copy of TLSConfig with the certificate of the files.
 func (srv *Server) certified(certFile, keyFile string) (*tls.Config, error) {
 	config := srv.TLSConfig.Clone()
@@ -97,6 +104,6 @@ func (srv *Server) listenTLS(config *tls.Config) (net.Listener, error) {
 		return nil, err
 	}
 	srv.TLSConfig = config
-	srv.ln = &tlsListener{tls.NewListener(g, config), g}
+	srv.ln = &tlsListener{tls.NewListener(g, config), g, (*Process).serveSecure}
 	return srv.ln, nil
 }
