@@ -10,7 +10,8 @@ import (
 type conns struct {
 	mu      sync.Mutex
 	set     map[*tracked]struct{}
-	changed chan struct{} // holds one token after any change
+	peers   map[net.Addr]*tracked // by the address of the other side, whose pointer is the connection's own
+	changed chan struct{}         // holds one token after any change
 
 	mover atomic.Pointer[mover] // set while connections may move to the successor
 	hold  atomic.Pointer[hold]  // set while idle ones must not be read
@@ -18,7 +19,7 @@ type conns struct {
 }
 
 func newConns() *conns {
-	return &conns{set: map[*tracked]struct{}{}, changed: make(chan struct{}, 1)}
+	return &conns{set: map[*tracked]struct{}{}, peers: map[net.Addr]*tracked{}, changed: make(chan struct{}, 1)}
 }
 
 // phase is what an HTTP connection is doing; other protocols stay in phaseRaw.
@@ -66,6 +67,7 @@ func (c *conns) add(g *gate, conn net.Conn) *tracked {
 	t := &tracked{all: c, gate: g, conn: conn}
 	c.mu.Lock()
 	c.set[t] = struct{}{}
+	c.peers[conn.RemoteAddr()] = t
 	c.mu.Unlock()
 	return t
 }
@@ -108,6 +110,15 @@ func trackedOf(conn net.Conn) *tracked {
 	}
 }
 
+// below finds our connection in a wrapper of the application's listener. Not in the accept loop: one that reads the address
+// from the connection itself (the PROXY protocol) waits there, and we do not know it.
+func (c *conns) below(conn net.Conn) *tracked {
+	peer := conn.RemoteAddr()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.peers[peer]
+}
+
 func (t *tracked) end() error {
 	if t.leave() && t.gate.p.polite.Load() && !t.moves.gone() {
 		t.all.total.drained.Add(1)
@@ -120,6 +131,7 @@ func (t *tracked) leave() bool {
 	t.all.mu.Lock()
 	_, was := t.all.set[t]
 	delete(t.all.set, t)
+	delete(t.all.peers, t.conn.RemoteAddr())
 	t.all.mu.Unlock()
 	t.all.note()
 	return was

@@ -98,7 +98,11 @@ func (p *Process) prepare(srv *http.Server) *politeHandler {
 	}
 	hook := srv.ConnState
 	srv.ConnState = func(c net.Conn, s http.ConnState) {
-		if t := trackedOf(c); t != nil {
+		t := trackedOf(c)
+		if t == nil && s != http.StateNew {
+			t = p.conns.below(c)
+		}
+		if t != nil {
 			switch s {
 			case http.StateNew:
 				if bare(c) != nil {

@@ -26,6 +26,13 @@ type house struct {
 
 func newHouse(t *testing.T, srv *http.Server) *house {
 	t.Helper()
+	h := buildHouse(t, srv)
+	h.serve(t, h.gate)
+	return h
+}
+
+func buildHouse(t *testing.T, srv *http.Server) *house {
+	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -37,16 +44,21 @@ func newHouse(t *testing.T, srv *http.Server) *house {
 	if srv.Handler == nil {
 		srv.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.Copy(w, r.Body) })
 	}
+	return h
+}
+
+func (h *house) serve(t *testing.T, ln net.Listener) {
+	t.Helper()
+	p, g := h.Process, h.gate
 	g.resume()
 	var wg sync.WaitGroup
-	wg.Go(func() { p.Serve(srv, g) })
+	wg.Go(func() { p.Serve(h.srv, ln) })
 	t.Cleanup(func() {
 		g.end()
 		p.conns.cut()
 		close(p.exited)
 		wg.Wait()
 	})
-	return h
 }
 
 // follows connects two houses as predecessor and successor of one socket.
@@ -436,6 +448,43 @@ func TestArrivedDeadlines(t *testing.T) {
 	}
 	if b, err := io.ReadAll(never); err != nil || len(b) > 0 {
 		t.Errorf("a silent one: %q, %v", b, err)
+	}
+}
+
+// wrapped hides our connections, as netutil.LimitListener does.
+type wrapped struct{ net.Listener }
+
+func (w wrapped) Accept() (net.Conn, error) {
+	c, err := w.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return struct{ net.Conn }{c}, nil
+}
+
+// TestWrappedConnections do not move, since the wrapper would be lost; but they are known, told to go, and closed when they are idle
+// at a stop.
+func TestWrappedConnections(t *testing.T) {
+	h := buildHouse(t, &http.Server{})
+	h.serve(t, wrapped{h.gate})
+	first, second := h.dial(t), h.dial(t)
+	until(t, "both accepted", func() bool { return h.conns.count() == 2 })
+	for _, c := range []net.Conn{first, second} {
+		io.WriteString(c, post("x"))
+		answer(t, bufio.NewReader(c))
+	}
+	until(t, "both idle", func() bool {
+		return len(h.conns.list(func(t *tracked) bool { return phase(t.phase.Load()) == phaseIdle })) == 2
+	})
+	h.polite.Store(true)
+	io.WriteString(first, post("x"))
+	if res, err := http.ReadResponse(bufio.NewReader(first), nil); err != nil || !res.Close {
+		t.Errorf("%v, %v", res, err)
+	}
+	until(t, "one left", func() bool { return h.conns.count() == 1 })
+	h.conns.closeQuiet()
+	if n := h.conns.count(); n != 0 {
+		t.Errorf("%d idle connections left", n)
 	}
 }
 
