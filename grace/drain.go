@@ -31,12 +31,15 @@ func (p *Process) drainReplaced() stateFunc {
 	since, report := time.Now(), time.NewTicker(reportPeriod)
 	defer report.Stop()
 	p.introduceOlder(c, since)
+	var duck <-chan time.Time // set when the service as a whole stops
 	// The predecessor may send us its last connections, if it still drains, too; and through us the youngest hears of it.
 	for over := false; p.conns.count() > 0 || p.mail != nil && !over || p.hooks.owed.Load(); {
 		select {
 		case <-p.conns.changed: // count again
 		case <-late:
 			c.mover.late.Store(true)
+		case <-duck:
+			p.conns.closeQuiet()
 		case <-deadline:
 			over = true
 			p.cutAll("drain deadline: close what is left")
@@ -46,7 +49,13 @@ func (p *Process) drainReplaced() stateFunc {
 			switch {
 			case !ok:
 				mail = nil // dying tells
-			case m.kind == msgStopping || m.kind == msgAway:
+			case m.kind == msgStopping: // and it waits for us
+				c.finished = true
+				p.endMoves(c)
+				p.endGates(false) // nobody shall wait in our queue until we have drained
+				p.up.send(m)
+				duck = time.After(lameDuck)
+			case m.kind == msgAway:
 				c.finished = true
 			case m.kind == msgBack:
 				c.finished = false
@@ -69,8 +78,8 @@ func (p *Process) drainReplaced() stateFunc {
 				c.link.send(newMessage(msgStop))
 				c.finished = true
 			}
-			over = true
 			if p.stopRequested() {
+				over = true
 				p.cutAll("second stop: close everything")
 			}
 			p.conns.closeQuiet()
@@ -115,6 +124,11 @@ func (p *Process) stopped() stateFunc {
 	lastOwner := p.mail == nil || !early
 	p.beginDrain()
 	p.announceStop()
+	// A predecessor that drains ends before us: as soon as the main process is gone, a service manager kills what is left.
+	older := p.mail != nil && !early
+	if older {
+		p.up.send(newMessage(msgStopping))
+	}
 	p.endGates(lastOwner)
 	deadline, stop := p.drainDeadline()
 	defer stop()
@@ -125,7 +139,7 @@ func (p *Process) stopped() stateFunc {
 	}
 	var last <-chan time.Time
 	closing := false
-	for p.conns.count() > 0 || gone != nil {
+	for p.conns.count() > 0 || gone != nil || older {
 		select {
 		case <-p.conns.changed:
 			if closing {
@@ -144,6 +158,7 @@ func (p *Process) stopped() stateFunc {
 			if gone != nil {
 				last = time.After(lastStand)
 			}
+			older = false
 			p.cutAll("drain deadline: close what is left")
 		case m := <-p.mail:
 			if m.kind == msgStop && p.stopRequested() {
@@ -153,10 +168,11 @@ func (p *Process) stopped() stateFunc {
 				p.manager.hear()
 			}
 			if m.kind == "" {
-				p.mail = nil
+				p.mail, older = nil, false
 			}
 		case <-p.stops:
 			if p.stopRequested() {
+				older = false
 				if gone != nil && last == nil {
 					p.child.link.send(newMessage(msgStop))
 					last = time.After(lastStand)

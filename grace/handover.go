@@ -385,10 +385,9 @@ func (p *Process) replaced(r *request, c *child) stateFunc {
 		p.stopRequested()
 		c.link.send(newMessage(msgStop))
 		c.finished = true
-		return p.stopped
 	default:
-		return p.drainReplaced
 	}
+	return p.drainReplaced
 }
 
 // stopCommitted ends this process after a commit during which the successor was told to stop: with it goes the service.

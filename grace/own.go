@@ -179,7 +179,6 @@ func (p *Process) serving() stateFunc {
 		p.heard(m, ok)
 	case <-p.stops:
 		p.stopRequested()
-		p.up.send(newMessage(msgAway))
 		return p.stopped
 	}
 	return p.serving

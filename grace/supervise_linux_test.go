@@ -429,3 +429,40 @@ func TestExtendTimeout(t *testing.T) {
 		t.Errorf("%q, though nobody waits", list[0].text)
 	}
 }
+
+// TestStopWaitsForOlder: at a stop, predecessors that drain end before the process that a supervisor knows; it takes what is left after
+// that process for left-overs.
+func TestStopWaitsForOlder(t *testing.T) {
+	t.Parallel()
+	s, m := startSupervised(t, "GRACE_TEST_PROBATION=100ms")
+	first := s.cmd.Process.Pid
+	answers := make(chan error, 2)
+	pid, next := first, 0
+	for i := range 2 {
+		go func() {
+			_, err := get(s.addr, "/hello?sleep=3")
+			answers <- err
+		}()
+		eventually(t, "the slow request in flight", func() bool { return established(t, s.addr) > i })
+		s.signal(pid, syscall.SIGHUP)
+		var moved notice
+		moved, next = m.wait(next, "MAINPID=")
+		pid, _ = strconv.Atoi(moved.value("MAINPID"))
+	}
+	s.signal(pid, syscall.SIGTERM)
+	eventually(t, "the end of the last", func() bool {
+		gone := !alive(pid)
+		if left := s.pids(); gone && len(left) > 0 {
+			t.Fatalf("pid %d ended before %v", pid, left)
+		}
+		return gone
+	})
+	for range cap(answers) {
+		if err := <-answers; err != nil {
+			t.Error(err)
+		}
+	}
+	if strings.Contains(s.log(), "serving again") {
+		t.Error("a predecessor took the stop for a crash")
+	}
+}
