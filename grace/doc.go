@@ -107,12 +107,18 @@
 //
 //	[Service]
 //	Type=notify
+//	NotifyAccess=all
 //	ExecStart=/opt/hello/hello
 //	ExecReload=kill -HUP $MAINPID
+//	ExecStop=/bin/sh -c 'kill -TERM $$MAINPID && exec tail --pid=$$MAINPID --sleep-interval=0.1 -f /dev/null'
+//	Restart=on-failure
 //	KillMode=mixed
 //	OOMPolicy=continue
 //	WatchdogSec=30
 //	TimeoutStopSec=90
+//
+// ExecStop matters: after a handover systemd is not the parent of the main process, does not wait for it at a stop, and would send KILL
+// right after TERM. docs/systemd.md has the reasons of each line, and a hardened unit.
 //
 // A socket unit of the same name keeps clients waiting, instead of refused, while the service is stopped:
 //
