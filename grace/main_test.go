@@ -475,6 +475,16 @@ func (s *server) signal(pid int, sig syscall.Signal) {
 	}
 }
 
+// freeze stops a process, which takes effect a moment after the signal.
+func (s *server) freeze(pid int) {
+	s.t.Helper()
+	s.signal(pid, syscall.SIGSTOP)
+	eventually(s.t, "stopped", func() bool {
+		stat, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		return strings.Contains(string(stat), ") T ")
+	})
+}
+
 // file waits for a file that the program writes, and returns its content.
 func (s *server) file(name string) string {
 	s.t.Helper()

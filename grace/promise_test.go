@@ -240,11 +240,7 @@ func TestPromiseG10(t *testing.T) {
 			s.signal(old, syscall.SIGHUP)
 			s.waitLog("standing by")
 			next := pidOf(t, s.addr)
-			s.signal(next, syscall.SIGSTOP)
-			eventually(t, "the successor stopped", func() bool {
-				stat, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", next))
-				return strings.Contains(string(stat), ") T ")
-			})
+			s.freeze(next)
 			answer := make(chan int, 1)
 			go func() {
 				body, _ := get(s.addr, "/hello")

@@ -64,7 +64,7 @@ func TestStopWithHungSuccessor(t *testing.T) {
 	old := s.cmd.Process.Pid
 	s.signal(old, syscall.SIGHUP)
 	s.waitLog("standing by")
-	s.signal(pidOf(t, s.addr), syscall.SIGSTOP)
+	s.freeze(pidOf(t, s.addr))
 	s.signal(old, syscall.SIGTERM)
 	s.waitLog("msg=draining")
 	time.Sleep(1100 * time.Millisecond) // what makes it a second stop
