@@ -140,7 +140,7 @@ func (p *Process) standby(r *request, c *child, probation time.Duration) stateFu
 	half, end := time.NewTimer(probation/2), time.NewTimer(probation)
 	defer half.Stop()
 	defer end.Stop()
-	patient := health{}
+	patient, beside := health{}, false
 	p.barred = p.barred || c.noWay
 	var letGo <-chan error
 	if p.released { // it has let go before, and serves nobody
@@ -182,7 +182,17 @@ func (p *Process) standby(r *request, c *child, probation time.Duration) stateFu
 				return p.stopBoth(r, c)
 			}
 			return p.undo(r, c, CauseCrashed, nil)
+		case <-c.words.crash:
+			// It stands still while it prints its goroutines, a quarter of a second for ten thousand of them, and dies only then. Accept beside
+			// it; what is said is for people, and may come from a program that it has started before HELLO.
+			if beside = p.o.OnStandby == nil && !p.released && !p.barred; beside {
+				p.accept(false, true)
+			}
 		case err := <-rounds:
+			if err == nil && beside {
+				beside = false
+				p.parkFor(c)
+			}
 			if cause, why := patient.judge(err); cause != "" {
 				return p.undo(r, c, cause, why)
 			}

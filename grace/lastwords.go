@@ -13,8 +13,9 @@ const lastWordsKept = 4096
 // lastWords reads what a successor says on standard error until HELLO, which is passed on to ours, and
 // afterwards only the output of a crash, which went to standard error as well.
 type lastWords struct {
-	r    *os.File
-	done chan struct{} // closed when every writer is gone
+	r     *os.File
+	done  chan struct{} // closed when every writer is gone
+	crash chan struct{} // holds a token after words that came after HELLO
 
 	mu    sync.Mutex
 	tail  []byte
@@ -27,7 +28,7 @@ func newLastWords() (*lastWords, *os.File, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	l := &lastWords{r: r, done: make(chan struct{})}
+	l := &lastWords{r: r, done: make(chan struct{}), crash: make(chan struct{}, 1)}
 	go l.read()
 	return l, w, nil
 }
@@ -45,6 +46,12 @@ func (l *lastWords) read() {
 		}
 		quiet := l.quiet
 		l.mu.Unlock()
+		if quiet && n > 0 {
+			select {
+			case l.crash <- struct{}{}:
+			default:
+			}
+		}
 		if !quiet && isStandard(2) {
 			// Past package os, which would let a pipe without a reader end this process.
 			syscall.Write(syscall.Stderr, buf[:n])

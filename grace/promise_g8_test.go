@@ -64,6 +64,9 @@ func heavyProgram() {
 		if err := takeBallast(mb << 20); err != nil {
 			fatal(err)
 		}
+		for n, _ := strconv.Atoi(os.Getenv("GRACE_TEST_GOROUTINES")); n > 0; n-- {
+			go func() { select {} }()
+		}
 		c := make(chan os.Signal, 1)
 		signal.Notify(c, syscall.SIGUSR1)
 		go func() {
@@ -112,6 +115,14 @@ func TestPromiseG8(t *testing.T) {
 			})
 		}
 	}
+	t.Run("panic that prints 20000 goroutines", func(t *testing.T) { // which takes half a second
+		s := startHeavy(t, 0, "GOTRACEBACK=all", "GRACE_TEST_GOROUTINES=20000")
+		took, most := s.crash(syscall.SIGUSR1, false), min(bound, 200*time.Millisecond)
+		t.Logf("next accept after %s", took)
+		if took > most {
+			t.Errorf("next accept after %s, more than %s", took, most)
+		}
+	})
 	t.Run("control by EOF only", func(t *testing.T) {
 		needMemory(t, large)
 		s := startHeavy(t, large, "GRACE_TEST_EOF_ONLY=1")
@@ -140,7 +151,7 @@ func needMemory(t *testing.T, mb int) {
 // startHeavy leaves the votes out: a dead process must not be found out by its silence.
 func startHeavy(t *testing.T, mb int, env ...string) *server {
 	t.Helper()
-	s := start(t, "heavy", append(env, "GRACE_TEST_HEAP="+strconv.Itoa(mb), "GRACE_TEST_START=60s",
+	s := start(t, "heavy", append(env, "GRACE_TEST_HEAP="+strconv.Itoa(mb), "GRACE_TEST_START=3m",
 		"GRACE_TEST_PROBATION=10m", "GRACE_TEST_HEALTH=1h")...)
 	s.waitUp()
 	return s
@@ -165,10 +176,12 @@ func (s *server) crash(sig syscall.Signal, dump bool) time.Duration {
 	eventually(s.t, "connections", func() bool { return there.Requests() > 50 })
 	verdict := s.askUpgrade("")
 	next := 0
-	eventually(s.t, "the successor serving", func() bool {
-		next = pidOf(s.t, s.addr)
-		return next != old
-	})
+	for end := time.Now().Add(2 * time.Minute); next == 0 || next == old; next = pidOf(s.t, s.addr) {
+		if time.Now().After(end) {
+			s.t.Fatal("the successor does not serve: too little memory for its size?")
+		}
+		time.Sleep(2 * time.Millisecond) // between two looks
+	}
 	clients.New = 4
 	here := gracetest.Start(clients)
 	eventually(s.t, "connections", func() bool { return here.Requests() > 50 })

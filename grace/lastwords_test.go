@@ -1,0 +1,59 @@
+//go:build unix
+
+package grace_test
+
+import (
+	"os"
+	"os/signal"
+	"syscall"
+	"testing"
+
+	"github.com/moult-go/moult/grace/role"
+)
+
+func init() { programs["talkative"] = talkativeProgram }
+
+// talkativeProgram is the full one; its successors keep what standard error is before HELLO, as a helper started then would, and
+// say something there at USR1.
+func talkativeProgram() {
+	if role.Current() == role.Successor {
+		fd, err := syscall.Dup(2)
+		if err != nil {
+			fatal(err)
+		}
+		c := make(chan os.Signal, 1)
+		signal.Notify(c, syscall.SIGUSR1)
+		go func() {
+			<-c
+			syscall.Write(fd, []byte("all is well\n"))
+			os.WriteFile("said", []byte("so"), 0o600)
+		}()
+	}
+	fullProgram()
+}
+
+// TestWordsThatAreNoCrash: what comes through the pipe for last words makes the predecessor accept beside its successor, but is no
+// verdict: after the next good round of health it stands by again, and the successor proves itself.
+func TestWordsThatAreNoCrash(t *testing.T) {
+	t.Parallel()
+	s := start(t, "talkative", "GRACE_TEST_PROBATION=3s", "GRACE_TEST_HEALTH=300ms")
+	s.waitUp()
+	old := pidOf(t, s.addr)
+	verdict := s.askUpgrade("")
+	s.waitLog("standing by")
+	next := pidOf(t, s.addr)
+	s.signal(next, syscall.SIGUSR1)
+	s.file("said")
+	inARow, beside := 0, false
+	eventually(t, "the successor alone again", func() bool {
+		if pidOf(t, s.addr) == old {
+			inARow, beside = 0, true
+		} else {
+			inARow++
+		}
+		return beside && inARow == 100
+	})
+	if got := <-verdict; got != "ok" {
+		t.Errorf("verdict %q", got)
+	}
+}
