@@ -72,7 +72,8 @@ func (p *Process) drainReplaced() stateFunc {
 				return p.resurrect
 			}
 			dying = nil
-			p.endGates(false) // we never accept again: nobody shall wait in our queue until we have drained
+			c.mover.late.Store(true) // nobody is left to move to
+			p.endGates(false)        // we never accept again: nobody shall wait in our queue until we have drained
 		case <-p.stops:
 			if p.hooks.owed.Swap(false) { // asked for while this process was the service: its hooks took so long
 				c.link.send(newMessage(msgStop))
@@ -254,6 +255,7 @@ func (p *Process) resurrect() stateFunc {
 		r := &request{path: p.installPath, done: make(chan error, 1)} // whoever asked has his answer
 		return p.undoBarred(r, c, CauseCrashed, nil)
 	}
+	p.polite.Store(false) // before the moves end, as in undo
 	p.endMoves(c)
 	if p.released {
 		return p.reclaim(c, func(err error) stateFunc {
@@ -269,7 +271,6 @@ func (p *Process) resurrect() stateFunc {
 // resurrected is the rest of row 8d: the gate opens, and the install path is started.
 func (p *Process) resurrected(c *child) stateFunc {
 	p.lift()
-	p.polite.Store(false)
 	p.accept(false, true)
 	p.accept(true, true)
 	p.set(Serving)

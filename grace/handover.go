@@ -254,6 +254,7 @@ func (p *Process) undo(r *request, c *child, cause Cause, why error) stateFunc {
 		return p.undoBarred(r, c, cause, why)
 	}
 	c.kill()
+	p.polite.Store(false) // before the moves end: what cannot move says Connection: close, and stays here for good now
 	p.endMoves(c)
 	if p.released {
 		return p.reclaim(c, func(err error) stateFunc {
@@ -274,7 +275,6 @@ func (p *Process) undo(r *request, c *child, cause Cause, why error) stateFunc {
 // undone is the rest of row 8b: the gate opens.
 func (p *Process) undone(r *request, c *child, cause Cause, why error) stateFunc {
 	p.lift()
-	p.polite.Store(false)
 	p.accept(false, true)
 	p.accept(true, true)
 	if p.State() == Standby {

@@ -27,7 +27,7 @@ const (
 type mover struct {
 	link   *link
 	places map[*gate]int // of the sockets that the successor serves, in the offer
-	late   atomic.Bool   // the drain deadline is near, or the link is gone: what has not moved is told to go
+	late   atomic.Bool   // the drain deadline is near, or the successor has gone as it was to: what has not moved is told to go
 
 	mu      sync.Mutex
 	waiting map[string]chan<- fate // by number
@@ -86,12 +86,12 @@ func (m *mover) answer(number string, f fate) {
 	}
 }
 
-// end is the end of the link: what the successor has not taken by now, it never had.
+// end is the end of the link: what the successor has not taken by now, it never had. No answer says Connection: close for that: whoever
+// owns the state finds out whether this process serves again, and a client may have sent more requests already.
 func (m *mover) end() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.over = true
-	m.late.Store(true)
 	for number, waiting := range m.waiting {
 		delete(m.waiting, number)
 		waiting <- fateStays
