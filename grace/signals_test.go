@@ -104,7 +104,7 @@ func TestStopAfterCommit(t *testing.T) {
 	t.Parallel()
 	t.Run("during", func(t *testing.T) {
 		t.Parallel()
-		s := start(t, "full", "GRACE_TEST_PROBATION=200ms")
+		s := start(t, "full", "GRACE_TEST_PROBATION=200ms", "GRACE_TEST_DRAIN=60s") // after which a successor that was not told is killed
 		s.waitUp()
 		verdict := s.askUpgrade("?slow=1s")
 		s.file("committing")
