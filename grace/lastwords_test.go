@@ -33,10 +33,10 @@ func talkativeProgram() {
 }
 
 // TestWordsThatAreNoCrash: what comes through the pipe for last words makes the predecessor accept beside its successor, but is no
-// verdict: after the next good round of health it stands by again, and the successor proves itself.
+// verdict: after the next good round of health it stands by again.
 func TestWordsThatAreNoCrash(t *testing.T) {
 	t.Parallel()
-	s := start(t, "talkative", "GRACE_TEST_PROBATION=3s", "GRACE_TEST_HEALTH=300ms")
+	s := start(t, "talkative", "GRACE_TEST_PROBATION=10m", "GRACE_TEST_HEALTH=300ms")
 	s.waitUp()
 	old := pidOf(t, s.addr)
 	verdict := s.askUpgrade("")
@@ -53,7 +53,9 @@ func TestWordsThatAreNoCrash(t *testing.T) {
 		}
 		return beside && inARow == 100
 	})
-	if got := <-verdict; got != "ok" {
+	select {
+	case got := <-verdict:
 		t.Errorf("verdict %q", got)
+	default:
 	}
 }
