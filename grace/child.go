@@ -47,8 +47,10 @@ func newChild(pid, generation int, path string, l *link, words *lastWords, paren
 }
 
 func (c *child) reap(parent *parentLink) {
-	c.status, _ = c.proc.Wait()
-	parent.ended(c.pid, c.status)
+	parent.reap(c.pid, func() *os.ProcessState {
+		c.status, _ = c.proc.Wait()
+		return c.status
+	})
 	close(c.gone)
 }
 

@@ -18,6 +18,7 @@ func (p *Process) own() {
 		next = next()
 	}
 	p.up.closeIfAny()
+	p.parent.leave()
 	close(p.exited)
 }
 

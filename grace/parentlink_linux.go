@@ -72,13 +72,30 @@ func (l *parentLink) pid() int {
 	return int(maker.Pid)
 }
 
-// ended tells the parent of the status of a successor that this process has reaped.
-func (l *parentLink) ended(pid int, status *os.ProcessState) {
-	if l == nil || status == nil {
+// reap calls wait, which reaps a successor, and tells the parent of the status, which nobody else can read any more. It is not
+// begun once leave was called: then the parent adopts the dead, and reads it by itself.
+func (l *parentLink) reap(pid int, wait func() *os.ProcessState) {
+	if l == nil {
+		wait()
+		return
+	}
+	for unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil) == unix.EINTR {
+	}
+	l.reaping.Lock()
+	defer l.reaping.Unlock()
+	status := wait()
+	if status == nil {
 		return
 	}
 	n := exitStatus(status.Sys().(syscall.WaitStatus))
 	l.link.send(newMessage(msgEnded, "pid", strconv.Itoa(pid), "status", strconv.Itoa(n)))
+}
+
+// leave is the end of this process: it waits for what is being reaped, and nothing is from then on.
+func (l *parentLink) leave() {
+	if l != nil {
+		l.reaping.Lock()
+	}
 }
 
 // obey raises the signals that the parent passes on, for whoever in this program waits for them. It ends with the parent.

@@ -23,7 +23,8 @@ func (p *Process) explain(_ Socket, err error) error { return err }
 
 type controlSocket struct{}
 
-func (p *Process) join(int)                          {}
-func (p *Process) obey()                             {}
-func (l *parentLink) duplicate() (_ uintptr, _ bool) { return }
-func (l *parentLink) ended(int, *os.ProcessState)    {}
+func (p *Process) join(int)                                    {}
+func (p *Process) obey()                                       {}
+func (l *parentLink) duplicate() (_ uintptr, _ bool)           { return }
+func (l *parentLink) leave()                                   {}
+func (l *parentLink) reap(_ int, wait func() *os.ProcessState) { wait() }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"github.com/moult-go/moult/grace/role"
@@ -102,6 +103,7 @@ type parentLink struct {
 	control controlSocket // for successors
 	link    *link
 	gone    atomic.Bool
+	reaping sync.Mutex // held while a successor is reaped, and from leave on
 }
 
 func (l *parentLink) nameServing() {
