@@ -22,7 +22,9 @@ func TestKills(t *testing.T) {
 			[]string{"spawned", "held", "rolled-back", "undone"}, []string{"standby", "ready", "committed"}},
 		"successor on probation": {[]kill{{false, FirstHalf}, {false, SecondHalf}},
 			[]string{"spawned", "standby", "rolled-back", "undone"}, []string{"committed", "active"}},
-		"successor late": {[]kill{{false, Committing}, {false, AfterCommit}},
+		"successor in the commit": {[]kill{{false, Committing}},
+			[]string{"standby", "committing", "held", "committed", "resurrected", "standby", "active"}, []string{"undone"}},
+		"successor late": {[]kill{{false, AfterCommit}},
 			[]string{"standby", "committing", "committed", "resurrected", "standby", "active"}, []string{"undone"}},
 		"predecessor early": {[]kill{{true, BeforeHello}, {true, BeforeReady}},
 			[]string{"held", "orphaned", "active"}, []string{"standby", "committed"}},
@@ -34,7 +36,7 @@ func TestKills(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r := begin(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.Copy(w, r.Body) }),
-				[]Option{Probation(600 * time.Millisecond)})
+				[]Option{Probation(200 * time.Millisecond)})
 			for _, k := range c.kills {
 				mark := r.line.mark()
 				r.kill(k)
