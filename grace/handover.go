@@ -392,6 +392,7 @@ func (p *Process) replaced(r *request, c *child) stateFunc {
 	}
 	select {
 	case <-p.stops: // asked for while this process was the service
+		p.hooks.owed.Store(false)
 		p.stopRequested()
 		c.link.send(newMessage(msgStop))
 		c.finished = true

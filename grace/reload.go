@@ -14,6 +14,9 @@ const reloadSlack = 30 * time.Second
 
 // keepHangup notes a HUP, to be run when the handover under way is over. The manager is told now: it waits for a sign that its HUP was heard.
 func (p *Process) keepHangup() {
+	if s := p.State(); s != Serving && !p.hangupKept {
+		p.log.Info("HUP kept: it runs after the commit", "generation", p.generation, "state", s.String())
+	}
 	p.hangupKept = true
 	p.beginReload()
 }

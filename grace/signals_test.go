@@ -60,6 +60,7 @@ func TestHangupKept(t *testing.T) {
 	verdict := s.askUpgrade("")
 	newcomer := atoi(t, s.file("late"))
 	s.signal(old, syscall.SIGHUP)
+	s.waitLog("HUP kept")
 	s.signal(newcomer, syscall.SIGKILL)
 	if v := <-verdict; !strings.HasPrefix(v, "exited|") {
 		t.Errorf("verdict %q", v)
