@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -66,7 +67,7 @@ func TestStartedByAnyName(t *testing.T) {
 				t.Fatal(err)
 			}
 			s := startPlan(t, dir, how(dir), "open tcp 127.0.0.1:0", "chdir /")
-			defer s.killEach(t, 3)
+			defer killBelow(t, dir)
 			for g := 1; g <= 3; g++ {
 				addr := s.addrs(g)[0]
 				if got := image(t, addr); got != app {
@@ -80,11 +81,20 @@ func TestStartedByAnyName(t *testing.T) {
 	}
 }
 
-// killEach ends a line of processes that is not to be found by its working directory any more.
-func (s *server) killEach(t *testing.T, generations int) {
-	if b, err := os.ReadFile(filepath.Join(s.dir, fmt.Sprintf("addrs.%d", generations))); err == nil {
-		s.signal(pidOf(t, strings.TrimSpace(string(b))), syscall.SIGTERM)
-		eventually(t, "the end", func() bool { _, err := get(strings.TrimSpace(string(b)), "/hello"); return err != nil })
+// killBelow ends what runs from a directory: a line of processes that is not to be found by its working directory any more.
+func killBelow(t *testing.T, dir string) {
+	links, err := filepath.Glob("/proc/[0-9]*/exe")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, link := range links {
+		if exe, _ := os.Readlink(link); strings.HasPrefix(exe, dir+"/") {
+			pid, err := strconv.Atoi(filepath.Base(filepath.Dir(link)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			syscall.Kill(pid, syscall.SIGKILL)
+		}
 	}
 }
 

@@ -4,6 +4,7 @@ package grace
 
 import (
 	"errors"
+	"strings"
 	"testing"
 )
 
@@ -21,6 +22,15 @@ func TestOfferOfAnotherProtocol(t *testing.T) {
 		offer := newMessage(msgOffer, "oldest", c.oldest, "newest", c.newest)
 		if err := new(Process).readOffer(offer); errors.Is(err, errIncompatible) == c.fits {
 			t.Errorf("protocol %q to %q: %v", c.oldest, c.newest, err)
+		}
+	}
+}
+
+// TestPacketSockets: two processes that read one of them take each other's packets, so none is opened.
+func TestPacketSockets(t *testing.T) {
+	for _, network := range []string{"udp", "udp4", "udp6", "unixgram", "unixpacket", "ip:icmp"} {
+		if ln, err := new(Process).Listen(network, "127.0.0.1:0"); err == nil || !strings.Contains(err.Error(), "network not supported") {
+			t.Errorf("%s: %v, %v", network, ln, err)
 		}
 	}
 }
