@@ -187,6 +187,7 @@ func (p *Process) standby(r *request, c *child, probation time.Duration) stateFu
 			// it; what is said is for people, and may come from a program that it has started before HELLO.
 			if beside = p.o.OnStandby == nil && !p.released && !p.barred; beside {
 				p.accept(false, true)
+				p.log.Warn("the successor may be dying: accepting beside it", "generation", p.generation, "to", c.generation, "pid", c.pid)
 			}
 		case err := <-rounds:
 			if err == nil && beside {

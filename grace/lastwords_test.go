@@ -44,14 +44,13 @@ func TestWordsThatAreNoCrash(t *testing.T) {
 	next := pidOf(t, s.addr)
 	s.signal(next, syscall.SIGUSR1)
 	s.file("said")
-	inARow, beside := 0, false
+	s.waitLog("accepting beside it")
+	inARow := 0
 	eventually(t, "the successor alone again", func() bool {
-		if pidOf(t, s.addr) == old {
-			inARow, beside = 0, true
-		} else {
-			inARow++
+		if inARow++; pidOf(t, s.addr) == old {
+			inARow = 0
 		}
-		return beside && inARow == 100
+		return inARow == 100
 	})
 	select {
 	case got := <-verdict:

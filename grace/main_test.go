@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"log"
@@ -47,6 +48,11 @@ func TestMain(m *testing.M) {
 	if name, ok := os.LookupEnv("GRACE_TEST_PROGRAM"); ok {
 		programs[name]() // an unknown one panics
 		return
+	}
+	// The tests wait for other processes most of the time, so more of them run at once than there are processors.
+	flag.Parse()
+	if f := flag.Lookup("test.parallel"); f.Value.String() == f.DefValue {
+		f.Value.Set(strconv.Itoa(4 * runtime.GOMAXPROCS(0)))
 	}
 	os.Exit(m.Run())
 }

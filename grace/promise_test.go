@@ -18,6 +18,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/moult-go/moult/grace/gracetest"
 )
 
@@ -115,10 +117,18 @@ func shutdownProgram() {
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
 	<-hup
-	f, err := ln.(*net.TCPListener).File()
+	raw, err := ln.(*net.TCPListener).SyscallConn() // File would put the listener into blocking mode, and Shutdown would hang
 	if err != nil {
 		log.Fatal(err)
 	}
+	var fd int
+	if err := raw.Control(func(l uintptr) { fd, err = unix.FcntlInt(l, unix.F_DUPFD_CLOEXEC, 0) }); err != nil {
+		log.Fatal(err)
+	}
+	if err != nil {
+		log.Fatal(err)
+	}
+	f := os.NewFile(uintptr(fd), "listener")
 	r, w, err := os.Pipe()
 	if err != nil {
 		log.Fatal(err)
@@ -206,17 +216,16 @@ func TestPromiseG16(t *testing.T) {
 func zombies(dir string) (n int) {
 	entries, _ := os.ReadDir("/proc")
 	for _, e := range entries {
-		pid, err := strconv.Atoi(e.Name())
-		if err != nil {
-			continue
-		}
 		if cwd, _ := os.Readlink(filepath.Join("/proc", e.Name(), "cwd")); cwd != dir {
 			continue
 		}
-		children, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
-		for _, c := range strings.Fields(string(children)) {
-			if stat, _ := os.ReadFile("/proc/" + c + "/stat"); strings.Contains(string(stat), ") Z ") {
-				n++
+		threads, _ := filepath.Glob(filepath.Join("/proc", e.Name(), "task", "*", "children")) // each has those that it has made
+		for _, file := range threads {
+			children, _ := os.ReadFile(file)
+			for _, c := range strings.Fields(string(children)) {
+				if stat, _ := os.ReadFile("/proc/" + c + "/stat"); strings.Contains(string(stat), ") Z ") {
+					n++
+				}
 			}
 		}
 	}

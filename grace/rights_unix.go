@@ -103,6 +103,9 @@ func (l *link) sendConn(m message, conn syscall.Conn) error {
 		if err = l.conn.SetWriteDeadline(time.Now().Add(sendTimeout)); err == nil {
 			_, err = l.conn.Write(frame[n:])
 		}
+		if err != nil {
+			l.close()
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("send %s: %w", m.kind, err)

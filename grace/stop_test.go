@@ -90,7 +90,7 @@ func TestStopWhileThePredecessorDrains(t *testing.T) {
 	eventually(t, "new clients refused", func() bool { return refuses(s.addr) })
 	select {
 	case err := <-answer:
-		t.Errorf("refused only after the slow request had ended: %v", err)
+		t.Fatalf("refused only after the slow request had ended: %v", err)
 	default:
 	}
 	if err := <-answer; err != nil {

@@ -134,8 +134,9 @@ func TestOwnTickets(t *testing.T) {
 		cfg *tls.Config
 		own bool
 	}{
-		"nothing":  {&tls.Config{}, false},
-		"keys":     {given.Clone(), true},
+		"nothing": {&tls.Config{}, false},
+		"keys":    {given.Clone(), true},
+		//lint:ignore SA1019 a program may still set it
 		"a key":    {&tls.Config{SessionTicketKey: [32]byte{1}}, true},
 		"disabled": {&tls.Config{SessionTicketsDisabled: true}, true},
 		"wrapped": {&tls.Config{WrapSession: func(tls.ConnectionState, *tls.SessionState) ([]byte, error) {

@@ -11,6 +11,7 @@ import (
 func ownTickets(cfg *tls.Config) bool {
 	// SetSessionTicketKeys leaves no other trace. TestOwnTickets pins the name of the field.
 	given := reflect.ValueOf(cfg).Elem().FieldByName("sessionTicketKeys")
+	//lint:ignore SA1019 a program may still set it
 	return cfg.SessionTicketsDisabled || cfg.SessionTicketKey != [32]byte{} || cfg.WrapSession != nil || cfg.UnwrapSession != nil ||
 		given.IsValid() && given.Len() > 0
 }

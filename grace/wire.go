@@ -88,13 +88,20 @@ func (m message) frame() ([]byte, error) {
 	return append(append(frame, body...), m.secret...), nil
 }
 
+// errHalf is a frame of which only a part was written: whatever came after it would be read as the rest.
+var errHalf = errors.New("half a frame")
+
 func writeMessage(w io.Writer, m message) error {
 	frame, err := m.frame()
 	if err != nil {
 		return err
 	}
 	defer clear(frame) // it may be a secret
-	if _, err := w.Write(frame); err != nil {
+	n, err := w.Write(frame)
+	if err != nil && n > 0 {
+		err = errors.Join(err, errHalf)
+	}
+	if err != nil {
 		return fmt.Errorf("send %s: %w", m.kind, err)
 	}
 	return nil
@@ -183,7 +190,11 @@ func (l *link) send(m message) error {
 	if err := l.conn.SetWriteDeadline(time.Now().Add(sendTimeout)); err != nil {
 		return fmt.Errorf("send %s: %w", m.kind, err)
 	}
-	return writeMessage(l.conn, m)
+	err := writeMessage(l.conn, m)
+	if errors.Is(err, errHalf) {
+		l.close() // the other side has not read for sendTimeout
+	}
+	return err
 }
 
 func (l *link) close() {

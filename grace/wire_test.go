@@ -2,6 +2,7 @@ package grace
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"net"
 	"net/url"
@@ -67,6 +68,22 @@ func TestSendDoesNotBlock(t *testing.T) {
 	}
 	if d := time.Since(began); d > 10*sendTimeout {
 		t.Errorf("took %s", d)
+	}
+}
+
+// TestHalfAFrame: a peer that stops reading in the middle of a frame is given up: what came next would be read as the rest of it.
+func TestHalfAFrame(t *testing.T) {
+	a, b := net.Pipe()
+	defer b.Close()
+	l := newLink(a)
+	go io.ReadFull(b, make([]byte, 6))
+	if err := l.send(newMessage(msgHealth)); !errors.Is(err, errHalf) {
+		t.Errorf("%v", err)
+	}
+	select {
+	case <-l.done:
+	default:
+		t.Error("the link is still open")
 	}
 }
 
