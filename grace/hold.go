@@ -66,7 +66,7 @@ func (t *tracked) await(h *hold) (moved bool) {
 		if lifted {
 			return false
 		}
-		if mv := t.all.mover.Load(); mv != nil && (t.move(mv) || m.refused) {
+		if mv := t.all.mover.Load(); mv != nil && (t.move(mv) || m.refused == mv) {
 			return m.moved
 		}
 		pace = time.After(holdPace)
@@ -81,5 +81,5 @@ func (t *tracked) restless() bool {
 	m := &t.moves
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.plain && !m.barred && !m.refused && !m.held && !m.moved
+	return m.plain && !m.barred && t.wanted() && !m.held && !m.moved
 }

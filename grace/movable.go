@@ -33,8 +33,8 @@ type moves struct {
 	reading bool // inside the socket's Read
 	kicked  bool // and waked up from it by a deadline in the past
 	moved   bool
-	refused bool // the successor did not want it
-	held    bool // waits at a hold
+	held    bool   // waits at a hold
+	refused *mover // whose successor did not want it
 
 	wish     time.Time     // the read deadline that the server has asked for
 	deadline time.Time     // the one that holds, when it is not kicked
@@ -85,10 +85,17 @@ func (m *moves) watch() {
 func (m *moves) movable() bool { return m.empty && !m.got && !m.barred }
 
 // stays reports whether the connection will not move, so that its next answer must tell the client to go.
-func (m *moves) stays() bool {
+func (t *tracked) stays() bool {
+	m := &t.moves
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return !m.plain || m.barred || m.refused
+	return !m.plain || m.barred || !t.wanted()
+}
+
+// wanted reports whether the successor, if it takes connections by now, has not refused this one. The caller holds mu.
+func (t *tracked) wanted() bool {
+	mv := t.all.mover.Load()
+	return mv == nil || t.moves.refused != mv
 }
 
 // gone reports whether the connection has moved away.
@@ -112,10 +119,10 @@ func (t *tracked) read(b []byte) (int, error) {
 	}
 	m.empty = len(b) == m.full
 	for !m.moved {
-		if h := t.all.hold.Load(); h != nil && m.movable() && !m.refused && t.await(h) {
+		if h := t.all.hold.Load(); h != nil && m.movable() && t.wanted() && t.await(h) {
 			break
 		}
-		if mv := t.all.mover.Load(); mv != nil && m.movable() && t.move(mv) {
+		if mv := t.all.mover.Load(); mv != nil && m.movable() && t.wanted() && t.move(mv) {
 			break
 		}
 		m.reading = true
@@ -159,7 +166,7 @@ func (t *tracked) kick() {
 	m := &t.moves
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.reading && !m.kicked && m.movable() {
+	if m.reading && !m.kicked && m.movable() && t.wanted() {
 		m.kicked = true
 		t.conn.SetReadDeadline(past)
 	}
@@ -175,9 +182,12 @@ func (t *tracked) move(mv *mover) bool {
 	m.mu.Unlock()
 	fate := mv.pass(t, rest)
 	m.mu.Lock()
-	m.moved, m.refused = fate == fateTaken, fate == fateRefused
-	if m.moved {
+	switch fate {
+	case fateTaken:
+		m.moved = true
 		t.all.total.moved.Add(1)
+	case fateRefused:
+		m.refused = mv
 	}
 	return m.moved
 }

@@ -158,7 +158,7 @@ func (p *Process) endMoves(c *child) {
 
 // moving reports whether a connection goes to the successor when it is idle.
 func (p *Process) moving(t *tracked) bool {
-	if t == nil || t.moves.stays() {
+	if t == nil || t.stays() {
 		return false
 	}
 	m := p.conns.mover.Load()
