@@ -268,6 +268,7 @@ func (p *parent) hear(w word) {
 			}
 		}
 		p.serving, p.served = b, b.pid
+		p.log.Info("signals go to the generation that serves", "generation", b.generation, "pid", b.pid)
 		p.repeatStop()
 	case msgEnded:
 		pid, err1 := strconv.Atoi(w.m.get("pid"))

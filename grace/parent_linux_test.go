@@ -248,7 +248,7 @@ func TestStayParentKeeps(t *testing.T) {
 		c.Close()
 		return generation == 2
 	})
-	s.waitLog("handed over")
+	s.waitLog(`msg="signals go to the generation that serves" generation=2`)
 	s.signal(s.cmd.Process.Pid, syscall.SIGUSR1)
 	second, generation := answers(t, s.addr)
 	second.Close()

@@ -119,12 +119,6 @@ func (l *parentLink) duplicate() (fd uintptr, ok bool) {
 	if l == nil || l.gone.Load() {
 		return 0, false
 	}
-	raw, err := l.control.SyscallConn()
-	if err != nil {
-		return 0, false
-	}
-	var dup int
-	var dupErr error
-	err = raw.Control(func(fd uintptr) { dup, dupErr = unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, 0) })
-	return uintptr(dup), err == nil && dupErr == nil
+	fd, err := duplicate(l.control)
+	return fd, err == nil
 }
