@@ -10,7 +10,7 @@ import (
 type conns struct {
 	mu      sync.Mutex
 	set     map[*tracked]struct{}
-	peers   map[net.Addr]*tracked // by the address of the other side, whose pointer is the connection's own
+	peers   map[net.Addr]*tracked // of gates that are hidden, by the address of the other side, whose pointer is the connection's own
 	changed chan struct{}         // holds one token after any change
 
 	mover atomic.Pointer[mover] // set while connections may move to the successor
@@ -67,7 +67,9 @@ func (c *conns) add(g *gate, conn net.Conn) *tracked {
 	t := &tracked{all: c, gate: g, conn: conn}
 	c.mu.Lock()
 	c.set[t] = struct{}{}
-	c.peers[conn.RemoteAddr()] = t
+	if g.hidden.Load() {
+		c.peers[conn.RemoteAddr()] = t
+	}
 	c.mu.Unlock()
 	return t
 }
@@ -131,7 +133,9 @@ func (t *tracked) leave() bool {
 	t.all.mu.Lock()
 	_, was := t.all.set[t]
 	delete(t.all.set, t)
-	delete(t.all.peers, t.conn.RemoteAddr())
+	if t.gate.hidden.Load() {
+		delete(t.all.peers, t.conn.RemoteAddr())
+	}
 	t.all.mu.Unlock()
 	t.all.note()
 	return was

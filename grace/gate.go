@@ -34,7 +34,8 @@ type gate struct {
 
 	wanted atomic.Bool // somebody accepts, or is about to
 
-	web atomic.Pointer[webService] // set when HTTP is served on it: how to probe it
+	hidden atomic.Bool                // served through a listener around it, which may hide our connections
+	web    atomic.Pointer[webService] // set when HTTP is served on it: how to probe it
 }
 
 type deadlineListener interface {

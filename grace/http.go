@@ -48,6 +48,9 @@ func (p *Process) serve(srv *http.Server, ln net.Listener, secure bool, run func
 		return fmt.Errorf("serve on %s: not a listener of this Process, so no successor could have it: open it with Listen or Open", ln.Addr())
 	}
 	p.prepare(srv)
+	if ln != net.Listener(g) {
+		g.hidden.Store(true)
+	}
 	g.web.Store(&webService{path: p.o.HealthPath, secure: secure})
 	err := run()
 	if errors.Is(err, net.ErrClosed) {
