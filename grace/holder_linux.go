@@ -16,7 +16,7 @@ import (
 
 // explain says who holds an address, if it is a process of the same executable.
 func (p *Process) explain(s Socket, err error) error {
-	if !errors.Is(err, syscall.EADDRINUSE) {
+	if ours := (*otherKeyError)(nil); errors.As(err, &ours) || !errors.Is(err, syscall.EADDRINUSE) {
 		return err
 	}
 	var found *InUseError

@@ -1,9 +1,11 @@
 package grace
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"slices"
+	"syscall"
 )
 
 // An inherited socket waits for the application to ask for it by its key.
@@ -37,7 +39,7 @@ func (p *Process) Open(s Socket) (net.Listener, error) {
 	if g == nil {
 		ln, owned, err := bind(s)
 		if err != nil {
-			return nil, p.explain(s, err)
+			return nil, p.explain(s, p.otherKey(s, err))
 		}
 		g = newGate(p, s, ln)
 		g.owned, g.index = owned, -1
@@ -48,6 +50,36 @@ func (p *Process) Open(s Socket) (net.Listener, error) {
 	}
 	return g, nil
 }
+
+// otherKey names the inherited socket that is at the address: a version may have changed nothing but the key. The caller holds p.mu.
+func (p *Process) otherKey(s Socket, err error) error {
+	if !errors.Is(err, syscall.EADDRINUSE) || s.Network == "unix" {
+		return err
+	}
+	want, resolveErr := net.ResolveTCPAddr(s.Network, s.Address)
+	if resolveErr != nil {
+		return err
+	}
+	for _, in := range p.heirlooms {
+		if has, ok := in.ln.Addr().(*net.TCPAddr); ok && has.Port == want.Port {
+			return &otherKeyError{in.socket, err}
+		}
+	}
+	return err
+}
+
+// otherKeyError is an address in use by a socket that this process has itself.
+type otherKeyError struct {
+	has Socket
+	err error
+}
+
+func (e *otherKeyError) Error() string {
+	return fmt.Sprintf("%v: the predecessor has passed this socket on: ask for it as it did, by network %q, address %q and name %q",
+		e.err, e.has.Network, e.has.Address, e.has.Name)
+}
+
+func (e *otherKeyError) Unwrap() error { return e.err }
 
 func supported(network string) bool {
 	switch network {
