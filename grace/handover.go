@@ -194,6 +194,7 @@ func (p *Process) standby(r *request, c *child, probation time.Duration) stateFu
 				beside = false
 				p.parkFor(c)
 			}
+			c.mover.resting.Store(err != nil)
 			if cause, why := patient.judge(err); cause != "" {
 				return p.undo(r, c, cause, why)
 			}

@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -13,8 +14,12 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // house is a Process without signals and state, for one gate under a real http.Server.
@@ -382,14 +387,14 @@ func TestMoveRefused(t *testing.T) {
 	}
 }
 
-// TestMoveQueueFull: when the successor does not read, connections stay, and nobody waits for it but those on their way.
-func TestMoveQueueFull(t *testing.T) {
+// TestMoveWindow: when the successor does not answer, no more than moveWindow connections wait for it. The others are served here.
+func TestMoveWindow(t *testing.T) {
 	old := newHouse(t, &http.Server{})
 	a, _ := linkPair(t) // nobody reads the other end
 	mv := newMover(a)
 	go a.read()
 	mv.places[old.gate] = 0
-	const n = 600
+	const n = 5 * moveWindow
 	var conns []net.Conn
 	for range n {
 		conns = append(conns, old.dial(t))
@@ -399,19 +404,63 @@ func TestMoveQueueFull(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	go mv.run(ctx, old.conns)
-	sent := func() int { mv.mu.Lock(); defer mv.mu.Unlock(); return mv.last }
-	until(t, "a send refused", func() bool { mv.mu.Lock(); defer mv.mu.Unlock(); return mv.last > len(mv.waiting) })
-	old.conns.mover.Store(nil)
-	t.Logf("%d tried before the queue was full", sent())
-	a.close() // as when it dies
+	onTheirWay := func() int { mv.mu.Lock(); defer mv.mu.Unlock(); return len(mv.waiting) }
+	until(t, "a full window", func() bool { return onTheirWay() == moveWindow })
+	var served atomic.Int32
 	for _, c := range conns {
 		io.WriteString(c, post("x"))
+		go func() { // ends with the connection
+			if res, err := http.ReadResponse(bufio.NewReader(c), nil); err == nil && !res.Close {
+				served.Add(1)
+			}
+		}()
 	}
-	for i, c := range conns {
-		if res, err := http.ReadResponse(bufio.NewReader(c), nil); err != nil || res.Close {
-			t.Fatalf("connection %d: %v", i, err)
+	until(t, "the others served", func() bool { return served.Load() == n-moveWindow })
+	if got := onTheirWay(); got != moveWindow {
+		t.Errorf("%d on their way", got)
+	}
+	old.conns.mover.Store(nil)
+	a.close() // as when it dies
+	until(t, "those served, too", func() bool { return served.Load() == n })
+}
+
+// TestNoMovesWhileIll: after a bad round of health nothing is sent until a good one.
+func TestNoMovesWhileIll(t *testing.T) {
+	old, next := newHouse(t, &http.Server{}), newHouse(t, &http.Server{})
+	mv := next.follows(t, old)
+	mv.resting.Store(true)
+	old.dial(t)
+	tr := old.only(t)
+	old.conns.mover.Store(mv)
+	tr.kick()
+	until(t, "back in its read", func() bool {
+		tr.moves.mu.Lock()
+		defer tr.moves.mu.Unlock()
+		return tr.moves.reading && !tr.moves.kicked
+	})
+	if next.conns.count() != 0 {
+		t.Error("it moved")
+	}
+	mv.resting.Store(false)
+	tr.kick()
+	until(t, "moved", func() bool { return next.conns.count() == 1 && old.conns.count() == 0 })
+}
+
+// TestSendConnNeverWaits: a queue that nobody reads is full at some time.
+func TestSendConnNeverWaits(t *testing.T) {
+	a, _ := linkPair(t)
+	conn := newHouse(t, &http.Server{}).dial(t).(syscall.Conn)
+	sent := 0
+	for ; sent < 100_000; sent++ {
+		if err := a.sendConn(newMessage(msgConn, "number", "1"), conn); err != nil {
+			if !errors.Is(err, syscall.EAGAIN) && !errors.Is(err, unix.ETOOMANYREFS) {
+				t.Error(err)
+			}
+			t.Logf("full after %d", sent)
+			return
 		}
 	}
+	t.Errorf("%d sent, and nobody reads", sent)
 }
 
 // TestArrivedDeadlines: for its client, a connection that has moved is between two requests; the server's time for a header or a body counts from

@@ -13,21 +13,26 @@ import (
 )
 
 // Idle connections move to the successor in the second half of probation and during the drain, moveBatch every movePace: all at once would
-// keep fresh connections waiting. One that is busy moves by itself when it next falls idle. After a round, those that did not go (the
-// queue was full) are asked again after moveAgain.
+// keep fresh connections waiting. One that is busy moves by itself when it next falls idle. After a round, those that did not go (too
+// many were on their way) are asked again after moveAgain.
+//
+// At most moveWindow are on their way, and none after a bad round of health until a good one: a question that waits behind a thousand
+// connections would be answered too late, and a successor that is only busy be taken for hung, with all that it was given.
 const (
-	moveBatch = 32
-	movePace  = 2 * time.Millisecond
-	moveAgain = 50 * time.Millisecond
+	moveBatch  = 32
+	moveWindow = 64
+	movePace   = 2 * time.Millisecond
+	moveAgain  = 50 * time.Millisecond
 )
 
 // A mover passes connections to one successor. A connection is the successor's once it says TAKEN, which it does before it reads a byte;
 // until then this process keeps its descriptor. So whatever happens to the successor before, or to the message, the connection is
 // served on here.
 type mover struct {
-	link   *link
-	places map[*gate]int // of the sockets that the successor serves, in the offer
-	late   atomic.Bool   // the drain deadline is near, or the successor has gone as it was to: what has not moved is told to go
+	link    *link
+	places  map[*gate]int // of the sockets that the successor serves, in the offer
+	resting atomic.Bool   // the last round of health was bad
+	late    atomic.Bool   // the drain deadline is near, or the successor has gone as it was to: what has not moved is told to go
 
 	mu      sync.Mutex
 	waiting map[string]chan<- fate // by number
@@ -39,7 +44,7 @@ type mover struct {
 type fate int
 
 const (
-	fateStays   fate = iota // not now: the queue is full, or the link is gone
+	fateStays   fate = iota // not now: too many are on their way, or the link is gone
 	fateTaken               // the successor serves it
 	fateRefused             // the successor will not have it
 )
@@ -62,7 +67,7 @@ func (m *mover) pass(t *tracked, rest time.Duration) fate {
 	}
 	answer := make(chan fate, 1)
 	m.mu.Lock()
-	if m.over {
+	if m.over || m.room() == 0 {
 		m.mu.Unlock()
 		return fateStays
 	}
@@ -75,6 +80,14 @@ func (m *mover) pass(t *tracked, rest time.Duration) fate {
 		m.answer(number, fateStays)
 	}
 	return <-answer
+}
+
+// room is how many more may be on their way. The caller holds mu.
+func (m *mover) room() int {
+	if m.resting.Load() {
+		return 0
+	}
+	return max(0, moveWindow-len(m.waiting))
 }
 
 func (m *mover) answer(number string, f fate) {
@@ -118,7 +131,9 @@ func (m *mover) run(ctx context.Context, c *conns) {
 		if len(round) == 0 {
 			round = c.list(func(t *tracked) bool { return m.serves(t.gate) })
 		}
-		n := min(moveBatch, len(round))
+		m.mu.Lock()
+		n := min(moveBatch, len(round), m.room())
+		m.mu.Unlock()
 		for _, t := range round[:n] {
 			t.kick()
 		}

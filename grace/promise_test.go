@@ -55,7 +55,7 @@ func TestPromiseG1Control(t *testing.T) {
 // TestManyIdleConnections: 1,200 kept-alive connections that speak every one to three seconds, half of them a round trip of 10 ms
 // away. That is when a client's request and the server's end of an idle connection cross.
 func TestManyIdleConnections(t *testing.T) {
-	s := start(t, "full", "GRACE_TEST_PROBATION=500ms", "GRACE_TEST_DRAIN=30s")
+	s := start(t, "full", "GRACE_TEST_PROBATION=500ms", "GRACE_TEST_DRAIN=30s", "GRACE_TEST_HEALTH=1s")
 	s.waitUp()
 	report, upgrades := underLoad(t, s, gracetest.Options{Idle: 600, Distant: 600, IdlePause: 2 * time.Second}, promised(100), 1200)
 	if _, failures := report.Total(); failures > 0 {
