@@ -97,7 +97,7 @@ func oneByOneProgram() {
 	one, other, _ := strings.Cut(os.Getenv("GRACE_TEST_ADDR"), ",")
 	http.HandleFunc("/hello", hello)
 	go grace.ListenAndServe(one, nil)
-	time.Sleep(300 * time.Millisecond)
+	time.Sleep(300 * time.Millisecond) // the time it takes
 	log.Fatal(grace.ListenAndServe(other, nil))
 }
 

@@ -2,7 +2,6 @@ package grace_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -18,8 +17,6 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/moult-go/moult/grace"
 	"github.com/moult-go/moult/grace/role"
 )
@@ -31,22 +28,6 @@ func init() {
 	programs["orphans"] = orphansProgram
 	programs["second"] = secondProgram
 	programs["graded"] = gradedProgram
-}
-
-// namespaceProgram is PID 1 of a new pid namespace: it mounts the procfs that belongs to it and becomes the program.
-func namespaceProgram() {
-	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
-		log.Fatal(err)
-	}
-	if err := unix.Mount("proc", "/proc", "proc", 0, ""); err != nil {
-		log.Fatal(err)
-	}
-	exe, err := os.Executable()
-	if err != nil {
-		log.Fatal(err)
-	}
-	os.Setenv("GRACE_TEST_PROGRAM", "full")
-	log.Fatal(syscall.Exec(exe, os.Args, os.Environ()))
 }
 
 // initProgram is a mini-init: it starts one process, passes TERM and HUP on, and ends with it.
@@ -395,48 +376,6 @@ func TestStayParentKilled(t *testing.T) {
 	eventually(t, "every process gone", func() bool { return len(s.pids()) == 0 })
 }
 
-// TestAddressInUse: the error of a second start tells whose address it is, and is still EADDRINUSE.
-func TestAddressInUse(t *testing.T) {
-	t.Parallel()
-	s := start(t, "full", "GRACE_TEST_STAY=on")
-	s.waitUp()
-	holder := s.servingPID()
-	for _, socket := range []string{s.addr, strings.Replace(s.addr, "127.0.0.1", "0.0.0.0", 1), strings.Replace(s.addr, "127.0.0.1", "", 1), "unix"} {
-		second := start(t, "second", "GRACE_TEST_ADDR="+strings.Replace(socket, "unix", filepath.Join(s.dir, "web.sock"), 1))
-		if got, want := second.file("error"), fmt.Sprintf("generation 1, pid %d, survivor false, in use true", holder); got != want {
-			t.Errorf("%s: %q, want %q", socket, got, want)
-		}
-	}
-	// A process of this executable that is no generation below a parent: this one.
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	unmarked := start(t, "second", "GRACE_TEST_ADDR="+ln.Addr().String())
-	if got, want := unmarked.file("error"), fmt.Sprintf("generation 0, pid %d, survivor false, in use true", os.Getpid()); got != want {
-		t.Errorf("%q, want %q", got, want)
-	}
-}
-
-// secondProgram opens an address and says what came of it.
-func secondProgram() {
-	p, err := grace.New(grace.Options{StayParent: grace.StayParentOff})
-	if err != nil {
-		log.Fatal(err)
-	}
-	network, addr := "tcp", os.Getenv("GRACE_TEST_ADDR")
-	if strings.HasPrefix(addr, "/") {
-		network = "unix"
-	}
-	_, err = p.Listen(network, addr)
-	said := fmt.Sprint(err)
-	if e := (*grace.InUseError)(nil); errors.As(err, &e) {
-		said = fmt.Sprintf("generation %d, pid %d, survivor %v, in use %v", e.Generation, e.PID, e.Survivor, errors.Is(err, syscall.EADDRINUSE))
-	}
-	os.WriteFile("error", []byte(said), 0o600)
-}
-
 // TestStayParentBelowMiniInit: a process that a mini-init follows stays by itself. The control, below a
 // program that is not known for it, is lost at the first handover.
 func TestStayParentBelowMiniInit(t *testing.T) {
@@ -496,65 +435,6 @@ func TestStayParentLosesPredecessor(t *testing.T) {
 	if got := s.waitStatus(); got != 0 {
 		t.Errorf("status %d", got)
 	}
-}
-
-// TestPromiseG15: as PID 1 of a container the service is replaced again and again, and the container stays; the control,
-// without a parent that stays, ends with the first handover.
-func TestPromiseG15(t *testing.T) {
-	if os.Getuid() != 0 {
-		t.Skip("needs root for a pid namespace")
-	}
-	contain := func(t *testing.T, env ...string) *server {
-		exe, err := os.Executable()
-		if err != nil {
-			t.Fatal(err)
-		}
-		cmd := exec.Command(exe)
-		cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWPID | unix.CLONE_NEWNS}
-		s := launch(t, t.TempDir(), cmd, "namespace", append(env, "GRACE_TEST_PROBATION=200ms")...)
-		s.waitUp()
-		return s
-	}
-	t.Run("stays", func(t *testing.T) {
-		s := contain(t)
-		pid := s.servingPID() // as the namespace counts
-		upgrades := promised(20)
-		for range upgrades {
-			pid = s.replace(pid)
-			if s.ended() {
-				t.Fatal("the namespace has ended")
-			}
-		}
-		if n := len(childrenOf(s.cmd.Process.Pid)); n != 1 {
-			t.Errorf("%d children of PID 1, zombies among them; want 1", n)
-		}
-		rss := residentKB(t, s.cmd.Process.Pid)
-		s.signal(s.cmd.Process.Pid, syscall.SIGTERM)
-		if got := s.waitStatus(); got != 0 {
-			t.Errorf("status %d", got)
-		}
-		t.Logf("%d of %d upgrades; the parent holds %d KB", upgrades, upgrades, rss)
-	})
-	t.Run("control without a parent", func(t *testing.T) {
-		s := contain(t, "GRACE_TEST_STAY=off")
-		s.signal(s.cmd.Process.Pid, syscall.SIGHUP)
-		s.waitLog("handed over")
-		s.waitStatus()
-		if !refuses(s.addr) {
-			t.Error("somebody still serves: the control shows nothing")
-		}
-	})
-}
-
-// residentKB is what a process holds in memory of its own.
-func residentKB(t *testing.T, pid int) int {
-	t.Helper()
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, rest, _ := strings.Cut(string(b), "RssAnon:")
-	return atoi(t, strings.Fields(rest)[0])
 }
 
 // TestStayParentReportsReadiness: below a service manager the parent is the main process, and says the one thing that is said.

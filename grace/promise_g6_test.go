@@ -95,7 +95,7 @@ func stallRun(t testing.TB, idle int, shut time.Duration, upgrades int) (near, f
 		if shut > 0 {
 			s.holdShut(logged, shut)
 		}
-		time.Sleep(time.Until(triggers[len(triggers)-1].Add(stallCycle)))
+		time.Sleep(time.Until(triggers[len(triggers)-1].Add(stallCycle))) // far from any upgrade, too
 		if l.server() == pid {
 			t.Fatal("no handover within a cycle")
 		}

@@ -52,7 +52,7 @@ func supervisedProgram() {
 		PIDFile:         os.Getenv("GRACE_TEST_PIDFILE"),
 		Health: func(ctx context.Context) error {
 			for exists("health hangs") { // whatever the context says
-				time.Sleep(10 * time.Millisecond)
+				time.Sleep(10 * time.Millisecond) // between two looks
 			}
 			if exists("ill") {
 				return errors.New("the cache is corrupt")
@@ -61,7 +61,7 @@ func supervisedProgram() {
 		},
 		OnEvent: func(e grace.Event) {
 			for exists("owner hangs") {
-				time.Sleep(10 * time.Millisecond)
+				time.Sleep(10 * time.Millisecond) // between two looks
 			}
 		},
 	})

@@ -48,7 +48,7 @@ func (c *client) turn() {
 func (c *client) linger(a *Answer) {
 	switch c.kind {
 	case Distant:
-		time.Sleep(distance)
+		time.Sleep(distance) // on its way
 		if a.Before == nil {
 			time.Sleep(2 * distance) // the handshake's way there and back
 		}
