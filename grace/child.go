@@ -54,6 +54,9 @@ func (c *child) reap(parent *parentLink) {
 	close(c.gone)
 }
 
+// lastReason is how long the reason of one that dies before it is ready may be on its way.
+const lastReason = time.Second
+
 // lastWord is how long a message may still be on its way from a process that is dying.
 const lastWord = 5 * time.Millisecond
 

@@ -102,7 +102,7 @@ func (p *Process) awaitReady(r *request, c *child, probation time.Duration) stat
 			patience.Reset(p.o.StartTimeout)
 			c.link.send(newMessage(msgReleased))
 		case <-dying:
-			dying, over = nil, time.After(lastWord)
+			dying, over = nil, time.After(lastReason) // we still serve: there is time
 		case <-over:
 			return p.undo(r, c, CauseExited, nil)
 		case <-patience.C:
