@@ -194,7 +194,7 @@ func (p *Process) standby(r *request, c *child, probation time.Duration) stateFu
 				beside = false
 				p.parkFor(c)
 			}
-			c.mover.resting.Store(err != nil)
+			c.mover.resting.Store(err != nil && !p.released) // who has let go cannot serve them meanwhile
 			if cause, why := patient.judge(err); cause != "" {
 				return p.undo(r, c, cause, why)
 			}

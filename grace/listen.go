@@ -29,6 +29,14 @@ func (p *Process) Open(s Socket) (net.Listener, error) {
 	if !supported(s.Network) {
 		return nil, fmt.Errorf("listen on %s %s: network not supported, want tcp, tcp4, tcp6 or unix", s.Network, s.Address)
 	}
+	g, err := p.open(s)
+	if err != nil {
+		return nil, p.explain(s, err) // it looks through /proc: others must not wait for that
+	}
+	return g, nil
+}
+
+func (p *Process) open(s Socket) (*gate, error) {
 	want := p.wantedOfUnit(s)
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -39,7 +47,7 @@ func (p *Process) Open(s Socket) (net.Listener, error) {
 	if g == nil {
 		ln, owned, err := bind(s)
 		if err != nil {
-			return nil, p.explain(s, p.otherKey(s, err))
+			return nil, p.otherKey(s, err)
 		}
 		g = newGate(p, s, ln)
 		g.owned, g.index = owned, -1
