@@ -4,7 +4,8 @@
 // # What a release is
 //
 // A [Release] is one [Version] of an application for one [Platform]: an [Artifact], the raw executable, known by its length
-// and its [Digest]. An [Index] lists the releases of one channel for one platform, newest first; it is all that a server needs
+// and its [Digest], and the [Payload] files that it can be made from. Its [Rollout] says which hosts may have it when, its
+// minimum version which may take it directly. A [Brake] stops it. An [Index] lists the releases of one channel for one platform, newest first; it is all that a server needs
 // to choose an update.
 //
 // Versions are strict semantic versions. Digests, not versions, are the identity of a build: versions may lie or repeat.

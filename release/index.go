@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"path"
 	"regexp"
 	"slices"
 	"time"
@@ -28,32 +27,30 @@ type Index struct {
 	Releases []Release `json:"releases"`
 }
 
-// Release is one version for one platform.
+// Release is one version for one platform, and what its publisher says of who may take it.
 type Release struct {
 	Version   Version   `json:"version"`
 	Published time.Time `json:"published"`
 	Notes     string    `json:"notes,omitempty"`
-	Artifact  Artifact  `json:"artifact"`
+	// Minimum is the oldest version that may take this one directly; what is older takes a release in between
+	// first. The zero Version is no such demand.
+	Minimum Version `json:"minimum,omitzero"`
+	// Critical releases do not wait for the host's share of the rollout.
+	Critical bool     `json:"critical,omitempty"`
+	Rollout  *Rollout `json:"rollout,omitempty"` // nil: for everybody at once
+	// Halted and Yanked are set where a publisher has stopped the release: by the targets key in the index itself,
+	// or by the online key through the brake (Brake.Apply).
+	Halted *Stop `json:"halted,omitempty"`
+	Yanked *Stop `json:"yanked,omitempty"`
+	// Resumed is the serial of the last brake entry that no longer holds for this release.
+	Resumed  int64    `json:"resumed,omitempty"`
+	Artifact Artifact `json:"artifact"`
 }
-
-// Artifact is the file to download: a raw executable.
-type Artifact struct {
-	// Path is where it lies below the feed's targets, slash-separated; in the feed its last element is
-	// prefixed with the digest (consistent snapshots).
-	Path   string `json:"path"`
-	Length int64  `json:"length"` // bytes
-	SHA256 Digest `json:"sha256"`
-}
-
-const maxPath = 512
 
 // ErrNoRelease says that an index holds no release that was asked for.
 var ErrNoRelease = errors.New("no such release")
 
-var (
-	nameRule = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9._-]{0,63}$`)
-	pathRule = regexp.MustCompile(`^[a-zA-Z0-9_+~][a-zA-Z0-9._+~-]*(/[a-zA-Z0-9_+~][a-zA-Z0-9._+~-]*)*$`)
-)
+var nameRule = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9._-]{0,63}$`)
 
 // CheckName returns an error unless s may name an application or a channel: it becomes part of file names.
 func CheckName(kind, s string) error {
@@ -102,31 +99,23 @@ func (ix *Index) check() error {
 		if slices.ContainsFunc(ix.Releases[:i], func(o Release) bool { return o.Version.Compare(r.Version) == 0 }) {
 			return fmt.Errorf("release %s: listed twice", r.Version)
 		}
-		if err := r.Artifact.Check(); err != nil {
+		if err := r.check(); err != nil {
 			return fmt.Errorf("release %s: %w", r.Version, err)
 		}
 	}
 	return nil
 }
 
-// Check returns an error unless a can be fetched and verified.
-func (a Artifact) Check() error {
-	switch {
-	case a.Length <= 0:
-		return fmt.Errorf("length %d", a.Length)
-	case a.SHA256.IsZero():
-		return errors.New("no sha256")
-	case len(a.Path) > maxPath || !pathRule.MatchString(a.Path):
-		return fmt.Errorf("bad path %.200q", a.Path)
+func (r Release) check() error {
+	if r.Rollout != nil {
+		if err := r.Rollout.Check(); err != nil {
+			return err
+		}
 	}
-	return nil
-}
-
-// HashedPath is where a file of this path and digest lies below the feed's targets: the digest stands before the last
-// element ("1.4.0/HEX.hello-linux-amd64"), so that no file is ever replaced by another one of the same name.
-func HashedPath(p string, d Digest) string {
-	dir, file := path.Split(p)
-	return dir + d.String() + "." + file
+	if r.Resumed < 0 {
+		return fmt.Errorf("resumed %d", r.Resumed)
+	}
+	return r.Artifact.Check()
 }
 
 // Marshal writes the index as the publisher signs it, releases sorted newest first.

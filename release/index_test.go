@@ -15,7 +15,7 @@ func testIndex(t testing.TB, versions ...string) *Index {
 	}
 	ix := &Index{Schema: IndexSchema, App: "hello", Channel: "stable", Platform: Platform{OS: "linux", Arch: "amd64"}}
 	for _, v := range versions {
-		ix.Put(Release{Version: MustParseVersion(v), Artifact: Artifact{Path: v + "/hello", Length: 5, SHA256: d}})
+		ix.Put(Release{Version: MustParseVersion(v), Artifact: Artifact{Length: 5, SHA256: d, Full: Payload{Path: v + "/hello", Length: 5, SHA256: d}}})
 	}
 	return ix
 }
@@ -40,7 +40,7 @@ func TestIndexKeepsReleasesNewestFirst(t *testing.T) {
 	if r, err := got.Latest(); err != nil || r.Version.String() != "1.2.0" {
 		t.Errorf("Latest = %v, %v", r.Version, err)
 	}
-	if r, err := got.Find(MustParseVersion("1.1.0")); err != nil || r.Artifact.Path != "1.1.0/hello" {
+	if r, err := got.Find(MustParseVersion("1.1.0")); err != nil || r.Artifact.Full.Path != "1.1.0/hello" {
 		t.Errorf("Find = %+v, %v", r, err)
 	}
 	if _, err := got.Find(MustParseVersion("3.0.0")); !errors.Is(err, ErrNoRelease) {
@@ -73,6 +73,12 @@ func TestParseIndexRefuses(t *testing.T) {
 		"no version":       swap(`"version": "1.0.0"`, `"version": ""`),
 		"bad version":      swap(`"version": "1.0.0"`, `"version": "one"`),
 		"no length":        swap(`"length": 5`, `"length": 0`),
+		"raw is another":   bytes.Replace(good, []byte(`"length": 5,`), []byte(`"length": 6,`), 1),
+		"bad rollout":      swap(`"artifact"`, `"rollout": {"salt": "", "curve": []}, "artifact"`),
+		"resumed below 0":  swap(`"artifact"`, `"resumed": -1, "artifact"`),
+		"delta of nothing": swap(`"full"`, `"deltas": [{"from": "", "path": "d", "length": 1, "sha256": "`+helloDigest+`", "format": "delta"}], "full"`),
+		"delta twice":      swap(`"full"`, `"deltas": [`+strings.TrimSuffix(strings.Repeat(`{"from": "`+helloDigest+`", "path": "d", "length": 1, "sha256": "`+helloDigest+`", "format": "delta"},`, 2), ",")+`], "full"`),
+		"bad format":       swap(`"full": {`, `"full": {"format": "ZIP!",`),
 		"negative length":  swap(`"length": 5`, `"length": -5`),
 		"huge length":      swap(`"length": 5`, `"length": 1e400`),
 		"no sha256":        swap(helloDigest, ""),

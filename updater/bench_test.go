@@ -74,7 +74,7 @@ func (s *fakeSource) offer(version string, payload []byte) Candidate {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	d, n, _ := release.DigestReader(bytes.NewReader(payload))
-	c := Candidate{Version: release.MustParseVersion(version), Platform: release.Host(), Length: n, Digest: d}
+	c := Candidate{Version: release.MustParseVersion(version), Platform: release.Host(), Length: n, Digest: d, Full: release.Payload{Path: version, Length: n, SHA256: d}}
 	if s.payload == nil {
 		s.payload = map[release.Digest][]byte{}
 	}
@@ -90,9 +90,9 @@ func (s *fakeSource) Check(context.Context, Query) ([]Candidate, error) {
 	return s.offers, s.err
 }
 
-func (s *fakeSource) Fetch(_ context.Context, _ Query, c Candidate, dst io.Writer) error {
+func (s *fakeSource) Fetch(_ context.Context, _ Query, p release.Payload, dst io.Writer) error {
 	s.mu.Lock()
-	b := s.payload[c.Digest]
+	b := s.payload[p.SHA256]
 	s.fetched++
 	s.mu.Unlock()
 	_, err := io.Copy(dst, bytes.NewReader(b))

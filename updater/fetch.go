@@ -30,7 +30,7 @@ func (u *Updater) fetch(ctx context.Context, r Request, c Candidate) (string, er
 	}
 	w.note(0)
 	u.step("fetch")
-	err = u.o.Source.Fetch(ctx, u.query(), c, w)
+	err = u.o.Source.Fetch(ctx, u.query(), c.Full, w)
 	if cerr := f.Close(); err == nil {
 		err = cerr
 	}

@@ -66,7 +66,7 @@ func TestUnreachableSourceWritesNothing(t *testing.T) {
 
 type brokenSource struct{ *fakeSource }
 
-func (brokenSource) Fetch(_ context.Context, _ Query, _ Candidate, dst io.Writer) error {
+func (brokenSource) Fetch(_ context.Context, _ Query, _ release.Payload, dst io.Writer) error {
 	io.WriteString(dst, "by")
 	return io.ErrUnexpectedEOF
 }

@@ -23,8 +23,8 @@ type Source interface {
 	// Check returns what is offered for q, in any order, all of it verified as far as that goes without the payload.
 	// An empty list means that nothing is offered now.
 	Check(ctx context.Context, q Query) ([]Candidate, error)
-	// Fetch writes the payload of c to dst: at most c.Length bytes. The caller checks the digest.
-	Fetch(ctx context.Context, q Query, c Candidate, dst io.Writer) error
+	// Fetch writes a payload of a candidate to dst: at most p.Length bytes. The caller checks the digest.
+	Fetch(ctx context.Context, q Query, p release.Payload, dst io.Writer) error
 	// String names the source for people, without secrets: "feed https://example.com/hello".
 	String() string
 }
@@ -42,10 +42,19 @@ type Query struct {
 type Candidate struct {
 	Version  release.Version
 	Platform release.Platform
-	Length   int64 // bytes
-	Digest   release.Digest
+	Length   int64          // of the executable, bytes
+	Digest   release.Digest // of the executable
 	Notes    string
-	Path     string // where the Source finds the payload again; its own business
+
+	Full   release.Payload // the whole executable
+	Deltas []release.Delta // what makes it from another one
+
+	// What the publisher says of who may take it, as in release.Release.
+	Minimum  release.Version
+	Critical bool
+	Rollout  *release.Rollout
+	Halted   *release.Stop
+	Yanked   *release.Stop
 
 	// Minisign is set when the payload carries a minisign signature that staging must verify as well.
 	Minisign *Minisign

@@ -103,7 +103,7 @@ func newPublishResult(repo *tuf.Repository, q tuf.PublishRequest, released []rel
 	r := &publishResult{Schema: schema, App: repo.App(), Version: q.Version, Channel: q.Channel}
 	for i, rel := range released {
 		a := rel.Artifact
-		r.Files = append(r.Files, publishedFile{Platform: q.Files[i].Platform, Module: modules[i], Path: a.Path, Length: a.Length, SHA256: a.SHA256})
+		r.Files = append(r.Files, publishedFile{Platform: q.Files[i].Platform, Module: modules[i], Path: a.Full.Path, Length: a.Length, SHA256: a.SHA256})
 	}
 	return r
 }

@@ -41,7 +41,15 @@ a feed as a server would.
 	}
 	root.PersistentFlags().Bool("json", false, "print one JSON document")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
-	root.AddCommand(newInit(), newPublish(), newPromote(), newRefresh(), newVerify(), newMinisign(), newDemo())
+	root.AddCommand(
+		newInit(),
+		newPublish(),
+		newPromote(),
+		newRefresh(),
+		newVerify(),
+		newMinisign(),
+		newDemo(),
+	)
 	return root
 }
 

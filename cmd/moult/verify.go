@@ -109,7 +109,7 @@ func verifyURL(ctx context.Context, url string, root []byte, app string) (*verif
 		v := verifiedIndex{IndexName: name, Releases: ix.Releases}
 		if newest, err := ix.Latest(); err == nil {
 			v.Checked = newest.Version
-			if a := newest.Artifact; !seen[a.SHA256] {
+			if a := newest.Artifact.Full; !seen[a.SHA256] {
 				if err := c.Fetch(ctx, a, io.Discard); err != nil {
 					return nil, err
 				}

@@ -46,7 +46,7 @@ func Example() {
 	newest, err := index.Latest()
 	check(err)
 	var got strings.Builder
-	check(client.Fetch(ctx, newest.Artifact, &got))
+	check(client.Fetch(ctx, newest.Artifact.Full, &got))
 	fmt.Println(newest.Version, got.String())
 	// Output: 1.4.0 an executable
 }

@@ -18,20 +18,20 @@ const minRate = 1 << 10
 
 var errStalled = errors.New("too slow")
 
-// Fetch streams an artifact to dst: never more than a.Length bytes. It is an error if the feed has fewer, more or others;
+// Fetch streams a payload to dst: never more than p.Length bytes. It is an error if the feed has fewer, more or others;
 // dst must then be thrown away.
-func (c *Client) Fetch(ctx context.Context, a release.Artifact, dst io.Writer) error {
-	if err := a.Check(); err != nil {
-		return fmt.Errorf("fetch artifact: %w: %w", ErrMalformed, err)
+func (c *Client) Fetch(ctx context.Context, p release.Payload, dst io.Writer) error {
+	if err := p.Check(); err != nil {
+		return fmt.Errorf("fetch payload: %w: %w", ErrMalformed, err)
 	}
-	u := c.base.JoinPath(targetsDir, release.HashedPath(a.Path, a.SHA256)).String()
-	if err := c.fetch(ctx, u, a, dst); err != nil {
-		return fmt.Errorf("fetch artifact %s: %w", a.Path, err)
+	u := c.base.JoinPath(targetsDir, release.HashedPath(p.Path, p.SHA256)).String()
+	if err := c.fetch(ctx, u, p, dst); err != nil {
+		return fmt.Errorf("fetch payload %s: %w", p.Path, err)
 	}
 	return nil
 }
 
-func (c *Client) fetch(ctx context.Context, u string, a release.Artifact, dst io.Writer) error {
+func (c *Client) fetch(ctx context.Context, u string, p release.Payload, dst io.Writer) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	w := watch(c.opts.StallWindow, cancel)
@@ -42,13 +42,13 @@ func (c *Client) fetch(ctx context.Context, u string, a release.Artifact, dst io
 	}
 	defer res.Body.Close()
 	switch n := res.ContentLength; {
-	case n > a.Length:
-		return fmt.Errorf("get %s: %d bytes for %d: %w", redact(u), n, a.Length, ErrOversized)
-	case n >= 0 && n < a.Length:
-		return fmt.Errorf("get %s: %d bytes for %d: %w", redact(u), n, a.Length, ErrTruncated)
+	case n > p.Length:
+		return fmt.Errorf("get %s: %d bytes for %d: %w", redact(u), n, p.Length, ErrOversized)
+	case n >= 0 && n < p.Length:
+		return fmt.Errorf("get %s: %d bytes for %d: %w", redact(u), n, p.Length, ErrTruncated)
 	}
 	h := sha256.New()
-	src := io.TeeReader(io.LimitReader(res.Body, a.Length), w)
+	src := io.TeeReader(io.LimitReader(res.Body, p.Length), w)
 	n, err := io.Copy(splitter{dst, h}, src)
 	var local *writeError
 	switch {
@@ -56,13 +56,13 @@ func (c *Client) fetch(ctx context.Context, u string, a release.Artifact, dst io
 		return local.err
 	case err != nil:
 		return broken(ctx, redact(u), err)
-	case n < a.Length:
-		return fmt.Errorf("get %s: %d of %d bytes: %w", redact(u), n, a.Length, ErrTruncated)
+	case n < p.Length:
+		return fmt.Errorf("get %s: %d of %d bytes: %w", redact(u), n, p.Length, ErrTruncated)
 	}
 	if more, _ := io.ReadFull(res.Body, make([]byte, 1)); more > 0 {
-		return fmt.Errorf("get %s: more than %d bytes: %w", redact(u), a.Length, ErrOversized)
+		return fmt.Errorf("get %s: more than %d bytes: %w", redact(u), p.Length, ErrOversized)
 	}
-	if d := release.Digest(h.Sum(nil)); d != a.SHA256 {
+	if d := release.Digest(h.Sum(nil)); d != p.SHA256 {
 		return fmt.Errorf("get %s: %w: %s", redact(u), ErrDigestMismatch, d)
 	}
 	return nil

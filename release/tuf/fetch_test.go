@@ -16,7 +16,7 @@ import (
 func TestFetchRefuses(t *testing.T) {
 	const content = "the whole executable"
 	f := newFeed(t)
-	a := f.publish("1.0.0", "beta", content).Artifact
+	a := f.publish("1.0.0", "beta", content).Artifact.Full
 	c := f.client(t.TempDir())
 	chunked := func(b string) http.HandlerFunc {
 		return func(w http.ResponseWriter, _ *http.Request) {
@@ -62,12 +62,12 @@ func TestFetchRefuses(t *testing.T) {
 
 func TestFetchRefusesBadArtifacts(t *testing.T) {
 	f := newFeed(t)
-	good := f.publish("1.0.0", "beta", "one").Artifact
+	good := f.publish("1.0.0", "beta", "one").Artifact.Full
 	c := f.client(t.TempDir())
-	for name, change := range map[string]func(*release.Artifact){
-		"path up":   func(a *release.Artifact) { a.Path = "../../keys" },
-		"no length": func(a *release.Artifact) { a.Length = 0 },
-		"no digest": func(a *release.Artifact) { a.SHA256 = release.Digest{} },
+	for name, change := range map[string]func(*release.Payload){
+		"path up":   func(a *release.Payload) { a.Path = "../../keys" },
+		"no length": func(a *release.Payload) { a.Length = 0 },
+		"no digest": func(a *release.Payload) { a.SHA256 = release.Digest{} },
 	} {
 		a := good
 		change(&a)
@@ -89,7 +89,7 @@ func (fullDisk) Write([]byte) (int, error) { return 0, errFull }
 
 func TestFetchTellsTheDiskFromTheNetwork(t *testing.T) {
 	f := newFeed(t)
-	a := f.publish("1.0.0", "beta", "one").Artifact
+	a := f.publish("1.0.0", "beta", "one").Artifact.Full
 	err := f.client(t.TempDir()).Fetch(context.Background(), a, fullDisk{})
 	if !errors.Is(err, errFull) || errors.Is(err, ErrUnreachable) {
 		t.Errorf("got %v", err)
@@ -98,7 +98,7 @@ func TestFetchTellsTheDiskFromTheNetwork(t *testing.T) {
 
 func TestFetchGivesUpOnADrip(t *testing.T) {
 	f := newFeed(t)
-	a := f.publish("1.0.0", "beta", "one").Artifact
+	a := f.publish("1.0.0", "beta", "one").Artifact.Full
 	c := f.client(t.TempDir())
 	c.opts.StallWindow = 50 * time.Millisecond
 	f.setLie(answer(".hello-linux-amd64", func(w http.ResponseWriter, r *http.Request) {

@@ -143,13 +143,14 @@ func (r *Repository) store(ctx context.Context, v release.Version, f File, check
 		name += ".exe"
 	}
 	// "+" is a space to some object stores.
-	a := release.Artifact{Path: strings.ReplaceAll(v.String(), "+", "~") + "/" + name}
+	full := release.Payload{Path: strings.ReplaceAll(v.String(), "+", "~") + "/" + name}
+	a := release.Artifact{}
 	src, err := os.Open(f.Path)
 	if err != nil {
 		return a, err
 	}
 	defer src.Close()
-	dst, err := newPending(filepath.Dir(r.targetPath(a.Path, release.Digest{})))
+	dst, err := newPending(filepath.Dir(r.targetPath(full.Path, release.Digest{})))
 	if err != nil {
 		return a, err
 	}
@@ -159,10 +160,12 @@ func (r *Repository) store(ctx context.Context, v release.Version, f File, check
 		return a, err
 	}
 	a.SHA256 = release.Digest(h.Sum(nil))
+	full.Length, full.SHA256 = a.Length, a.SHA256
+	a.Full = full
 	if err := errors.Join(a.Check(), check(a.SHA256)); err != nil {
 		return a, err
 	}
-	return a, r.reveal(dst, r.targetPath(a.Path, a.SHA256))
+	return a, r.reveal(dst, r.targetPath(full.Path, full.SHA256))
 }
 
 // contextReader ends a long copy when its context does.

@@ -37,10 +37,10 @@ func TestPublishAndPromote(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := c.Fetch(ctx, ix.Releases[0].Artifact, &got); err != nil || got.String() != "one" {
+	if err := c.Fetch(ctx, ix.Releases[0].Artifact.Full, &got); err != nil || got.String() != "one" {
 		t.Fatalf("Fetch = %q, %v", got.String(), err)
 	}
-	if r := ix.Releases[0]; r.Notes != "about 1.0.0" || r.Artifact != rel.Artifact || r.Published.IsZero() {
+	if r := ix.Releases[0]; r.Notes != "about 1.0.0" || r.Artifact.Full != rel.Artifact.Full || r.Published.IsZero() {
 		t.Errorf("promoted entry %+v", r)
 	}
 	if names := c.Indexes(); len(names) != 2 || names[0] != (IndexName{"beta", linux}) || names[1].Channel != "stable" {

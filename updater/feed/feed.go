@@ -81,19 +81,25 @@ func (s *Source) Check(ctx context.Context, q updater.Query) ([]updater.Candidat
 			Length:   r.Artifact.Length,
 			Digest:   r.Artifact.SHA256,
 			Notes:    r.Notes,
-			Path:     r.Artifact.Path,
+			Full:     r.Artifact.Full,
+			Deltas:   r.Artifact.Deltas,
+			Minimum:  r.Minimum,
+			Critical: r.Critical,
+			Rollout:  r.Rollout,
+			Halted:   r.Halted,
+			Yanked:   r.Yanked,
 		})
 	}
 	return offered, nil
 }
 
-// Fetch streams the artifact.
-func (s *Source) Fetch(ctx context.Context, q updater.Query, c updater.Candidate, dst io.Writer) error {
+// Fetch streams a payload.
+func (s *Source) Fetch(ctx context.Context, q updater.Query, p release.Payload, dst io.Writer) error {
 	client, err := s.open(q)
 	if err != nil {
 		return err
 	}
-	err = client.Fetch(ctx, release.Artifact{Path: c.Path, Length: c.Length, SHA256: c.Digest}, dst)
+	err = client.Fetch(ctx, p, dst)
 	if err != nil {
 		return classify(err)
 	}

@@ -80,7 +80,7 @@ func TestOffersAndFetches(t *testing.T) {
 		t.Fatalf("offered %+v", offered)
 	}
 	var got bytes.Buffer
-	if err := src.Fetch(t.Context(), s.query, offered[0], &got); err != nil || !bytes.Equal(got.Bytes(), payload) {
+	if err := src.Fetch(t.Context(), s.query, offered[0].Full, &got); err != nil || !bytes.Equal(got.Bytes(), payload) {
 		t.Errorf("fetched %d bytes, %v", got.Len(), err)
 	}
 	q := s.query
@@ -146,7 +146,7 @@ func TestHostilePayloads(t *testing.T) {
 				t.Fatal(err)
 			}
 			s.serve = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.Write(test.send) })
-			err = src.Fetch(t.Context(), s.query, offered[0], &bytes.Buffer{})
+			err = src.Fetch(t.Context(), s.query, offered[0].Full, &bytes.Buffer{})
 			wantError(t, err, test.class, test.reason)
 		})
 	}

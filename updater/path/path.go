@@ -63,7 +63,7 @@ func (s *Source) Check(ctx context.Context, q updater.Query) ([]updater.Candidat
 		Platform: comment.Platform,
 		Length:   fi.Size(),
 		Digest:   comment.SHA256,
-		Path:     s.file,
+		Full:     release.Payload{Path: s.file, Length: fi.Size(), SHA256: comment.SHA256},
 		Minisign: &updater.Minisign{PublicKey: s.key, Signature: string(signature)},
 	}}, nil
 }
@@ -109,24 +109,24 @@ func reasonOf(err error) string {
 
 // Fetch copies the file. What does not match its digest and was written a moment ago is taken for a copy
 // under way, which says nothing about the build.
-func (s *Source) Fetch(ctx context.Context, q updater.Query, c updater.Candidate, dst io.Writer) error {
+func (s *Source) Fetch(ctx context.Context, q updater.Query, p release.Payload, dst io.Writer) error {
 	f, err := os.Open(s.file)
 	if err != nil {
 		return fail(updater.Temporary, "missing", "read %s: %w", s.file, err)
 	}
 	defer f.Close()
 	h := sha256.New()
-	if _, err := io.Copy(io.MultiWriter(dst, h), &reader{ctx, io.LimitReader(f, c.Length)}); err != nil {
+	if _, err := io.Copy(io.MultiWriter(dst, h), &reader{ctx, io.LimitReader(f, p.Length)}); err != nil {
 		return err
 	}
-	if release.Digest(h.Sum(nil)) == c.Digest {
+	if release.Digest(h.Sum(nil)) == p.SHA256 {
 		return nil
 	}
 	fi, err := f.Stat()
 	if err != nil {
 		return fail(updater.Temporary, "missing", "read %s: %w", s.file, err)
 	}
-	if age := time.Since(fi.ModTime()); age < settle || fi.Size() != c.Length {
+	if age := time.Since(fi.ModTime()); age < settle || fi.Size() != p.Length {
 		return fail(updater.Temporary, "still-changing", "%s does not match its signature and was written %s ago: wait for the end of it",
 			s.file, age.Round(time.Millisecond))
 	}

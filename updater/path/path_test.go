@@ -101,7 +101,7 @@ func TestOffersWhatTheSignatureNames(t *testing.T) {
 		t.Errorf("candidate %+v", c)
 	}
 	var got bytes.Buffer
-	if err := d.Fetch(t.Context(), query, c, &got); err != nil || !bytes.Equal(got.Bytes(), payload) {
+	if err := d.Fetch(t.Context(), query, c.Full, &got); err != nil || !bytes.Equal(got.Bytes(), payload) {
 		t.Errorf("fetched %d bytes, %v", got.Len(), err)
 	}
 }
@@ -157,26 +157,26 @@ func TestCopyUnderWayIsReadAgain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantError(t, d.Fetch(t.Context(), query, c, &bytes.Buffer{}), updater.Temporary, "still-changing")
+	wantError(t, d.Fetch(t.Context(), query, c.Full, &bytes.Buffer{}), updater.Temporary, "still-changing")
 
 	d.write(payload)
 	if c, err = d.check(); err != nil {
 		t.Fatal(err)
 	}
-	if err := d.Fetch(t.Context(), query, c, &bytes.Buffer{}); err != nil {
+	if err := d.Fetch(t.Context(), query, c.Full, &bytes.Buffer{}); err != nil {
 		t.Errorf("written to its end: %v", err)
 	}
 
 	// What does not match and is at rest is for the updater to refuse.
 	d.write(bytes.ToUpper(payload))
 	d.settle()
-	if err := d.Fetch(t.Context(), query, c, &bytes.Buffer{}); err != nil {
+	if err := d.Fetch(t.Context(), query, c.Full, &bytes.Buffer{}); err != nil {
 		t.Errorf("other bytes: %v", err)
 	}
 	d.write(append(bytes.Clone(payload), "more"...))
 	d.settle()
 	var got bytes.Buffer
-	if err := d.Fetch(t.Context(), query, c, &got); err != nil || got.Len() != len(payload) {
+	if err := d.Fetch(t.Context(), query, c.Full, &got); err != nil || got.Len() != len(payload) {
 		t.Errorf("grown meanwhile: %d bytes, %v", got.Len(), err)
 	}
 }
@@ -189,7 +189,7 @@ func TestFetchEndsWithItsContext(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := d.Fetch(ctx, query, c, &bytes.Buffer{}); !errors.Is(err, context.Canceled) {
+	if err := d.Fetch(ctx, query, c.Full, &bytes.Buffer{}); !errors.Is(err, context.Canceled) {
 		t.Errorf("fetch: %v", err)
 	}
 }
