@@ -54,6 +54,7 @@ type Repository struct {
 	keys        keyring
 	now         func() time.Time
 	feed        feedSettings
+	root        []byte // given to Inspect
 	trusted     *trustedmetadata.TrustedMetadata
 
 	// beforeWrite lets tests stop a publication before any file of it becomes visible.
@@ -112,13 +113,9 @@ func (r *Repository) targetPath(p string, d release.Digest) string {
 // load reads and verifies what is published now.
 func (r *Repository) load() error {
 	return guard(func() error {
-		rootBytes, err := readCapped(filepath.Join(r.keyDir, rootCopyFile), maxMetadata)
+		t, err := r.trustedRoot()
 		if err != nil {
-			return fmt.Errorf("trusted root: %w", err)
-		}
-		t, err := trustedmetadata.New(rootBytes)
-		if err != nil {
-			return fmt.Errorf("trusted root: %w", err)
+			return err
 		}
 		t.RefTime = time.Time{} // nothing is expired at the beginning of time
 		steps := []func() (name string, use func([]byte) error){
