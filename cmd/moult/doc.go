@@ -6,6 +6,7 @@
 //	moult promote feed 1.4.0                   # from beta to stable
 //	moult verify feed --root root.json         # the real client, with an empty cache
 //	moult refresh feed                         # on a timer
+//	moult list feed                            # what it offers; show and diff say more
 //
 // Then copy the directory to any web server; timestamp.json last.
 //

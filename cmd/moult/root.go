@@ -47,6 +47,9 @@ a feed as a server would.
 		newPromote(),
 		newRefresh(),
 		newVerify(),
+		newList(),
+		newShow(),
+		newDiff(),
 		newMinisign(),
 		newDemo(),
 	)
