@@ -51,6 +51,8 @@ var (
 	ErrConflict = errors.New("same version, other bytes")
 	// ErrUnknownChannel says that the feed was not set up with this channel.
 	ErrUnknownChannel = errors.New("unknown channel")
+	// ErrOtherFeed says that a feed begins with another first root than the one it was held against.
+	ErrOtherFeed = errors.New("another feed: its first root differs")
 )
 
 // HTTPError is an answer that is no success. It matches ErrNotFound or ErrUnreachable where its status says so.

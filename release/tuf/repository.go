@@ -8,13 +8,11 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"time"
 
-	"github.com/gofrs/flock"
 	"github.com/theupdateframework/go-tuf/v2/metadata"
 	"github.com/theupdateframework/go-tuf/v2/metadata/trustedmetadata"
 
@@ -25,7 +23,6 @@ import (
 const (
 	metadataDir = "metadata"
 	targetsDir  = "targets"
-	lockFile    = ".lock"
 	feedTarget  = "feed.json" // the publisher's own settings, signed for as a target
 )
 
@@ -271,14 +268,11 @@ func expiries(t *trustedmetadata.TrustedMetadata) []Expiry {
 
 // exclusively runs f while no other process publishes here, on what is published at that moment.
 func (r *Repository) exclusively(ctx context.Context, f func() error) error {
-	if err := ctx.Err(); err != nil {
+	unlock, err := Lock(ctx, r.dir)
+	if err != nil {
 		return err
 	}
-	l := flock.New(filepath.Join(r.dir, lockFile), flock.SetPermissions(os.FileMode(0o644)))
-	defer l.Close()
-	if _, err := l.TryLockContext(ctx, 50*time.Millisecond); err != nil {
-		return fmt.Errorf("lock feed %s: %w", r.dir, err)
-	}
+	defer unlock()
 	if err := r.load(); err != nil {
 		return fmt.Errorf("open feed %s: %w", r.dir, err)
 	}

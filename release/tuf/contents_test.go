@@ -1,0 +1,113 @@
+package tuf
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/moult-go/moult/release"
+)
+
+// readDir is how a directory is read.
+func readDir(dir string) ReadFunc {
+	return func(_ context.Context, path string, limit int64) ([]byte, error) {
+		return readCapped(filepath.Join(dir, filepath.FromSlash(path)), limit)
+	}
+}
+
+func TestReadContents(t *testing.T) {
+	f := newFeed(t)
+	f.publish("1.0.0", "beta", "one")
+	f.publish("1.1.0", "beta", "two")
+	if _, err := f.repo.Promote(t.Context(), release.MustParseVersion("1.0.0"), "beta", "stable"); err != nil {
+		t.Fatal(err)
+	}
+	for _, stray := range []string{"metadata/.new-1", "targets/1.0.0/notes.txt", "root.key", "metadata/9.targets.json"} {
+		if err := os.WriteFile(filepath.Join(f.repo.dir, stray), []byte("x"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c, err := ReadContents(t.Context(), f.root, readDir(f.repo.dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var kinds []string
+	for _, file := range c.Files() {
+		sum, n, err := release.DigestFile(filepath.Join(f.repo.dir, filepath.FromSlash(file.Path)))
+		if err != nil || sum != file.SHA256 || n != file.Length {
+			t.Errorf("%s: %v", file.Path, err)
+		}
+		dir, name := filepath.Split(filepath.FromSlash(file.Path))
+		if _, plain, ok := strings.Cut(name, "."); ok && strings.HasPrefix(file.Path, "targets/") {
+			name = plain // without the digest
+		}
+		kinds = append(kinds, filepath.ToSlash(dir)+name)
+	}
+	slices.Sort(kinds[:2]) // payloads have no order among themselves
+	want := []string{
+		"targets/1.0.0/hello-linux-amd64", "targets/1.1.0/hello-linux-amd64",
+		"targets/beta/linux-amd64.json", "targets/feed.json", "targets/stable/linux-amd64.json",
+		"metadata/4.targets.json", "metadata/4.snapshot.json", "metadata/1.root.json", "metadata/timestamp.json",
+	}
+	if !slices.Equal(kinds, want) || c.Version != 4 || c.Snapshot != 4 {
+		t.Errorf("files, in order:\n%s\nversion %d, snapshot %d", strings.Join(kinds, "\n"), c.Version, c.Snapshot)
+	}
+}
+
+// Whatever is missing or changed is found, but for the bytes of payloads.
+func TestReadContentsRefuses(t *testing.T) {
+	f := newFeed(t)
+	f.publish("1.0.0", "beta", "one")
+	c, err := ReadContents(t.Context(), nil, readDir(f.repo.dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ReadContents(t.Context(), newFeed(t).root, readDir(f.repo.dir)); !errors.Is(err, ErrOtherFeed) {
+		t.Errorf("another root: %v", err)
+	}
+	for _, file := range c.Files()[len(c.Payloads):] {
+		path := filepath.Join(f.repo.dir, filepath.FromSlash(file.Path))
+		changed := bytes.Replace(file.Content, []byte(":"), []byte(": "), 1)
+		if bytes.HasPrefix(changed, []byte("{\"sig")) {
+			changed = bytes.Replace(file.Content, []byte("20"), []byte("21"), 1) // white space is no part of what is signed
+		}
+		if err := os.WriteFile(path, changed, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := ReadContents(t.Context(), f.root, readDir(f.repo.dir)); err == nil {
+			t.Errorf("%s: changed, and not found out", file.Path)
+		}
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := ReadContents(t.Context(), f.root, readDir(f.repo.dir)); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s: missing: %v", file.Path, err)
+		}
+		if err := os.WriteFile(path, file.Content, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// A publisher's own targets key must not make others write outside the feed.
+func TestReadContentsRefusesPathsThatLeadOut(t *testing.T) {
+	f := newFeed(t)
+	for _, path := range []string{"../../x.json", "/x.json", "a//b.json", "./x.json"} {
+		w := &walk{seen: make(map[string]bool)}
+		if _, err := w.file(path, 1, release.Digest{1}); !errors.Is(err, ErrMalformed) {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+	if err := f.repo.publishTargets(t.Context(), map[string][]byte{"a/../../../x.json": []byte("{}")}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ReadContents(t.Context(), f.root, readDir(f.repo.dir)); !errors.Is(err, ErrMalformed) {
+		t.Errorf("a target that leads out: %v", err)
+	}
+}
