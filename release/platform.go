@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"runtime"
+	"runtime/debug"
 	"strings"
 )
 
@@ -15,8 +16,17 @@ type Platform struct {
 
 var platformWord = regexp.MustCompile(`^[a-z0-9_]{1,16}$`)
 
-// Host is the platform this program was built for.
-func Host() Platform { return Platform{OS: runtime.GOOS, Arch: runtime.GOARCH} }
+// Host is the platform this program was built for, with the variant that it was built for. What its processor could run beyond
+// that does not count: a disk may be moved to a lesser one, and a program that was installed there still starts.
+func Host() Platform {
+	p := Platform{OS: runtime.GOOS, Arch: runtime.GOARCH}
+	if info, ok := debug.ReadBuildInfo(); ok {
+		if built := BuildPlatform(info); built.OS == p.OS && built.Arch == p.Arch {
+			p.Variant = built.Variant
+		}
+	}
+	return p
+}
 
 // ParsePlatform reads "os/arch" or "os/arch/variant".
 func ParsePlatform(s string) (Platform, error) {

@@ -127,9 +127,7 @@ func newest(offered []Candidate, ok func(Candidate) bool) (best Candidate) {
 	return best
 }
 
-func (p policy) fits(c Candidate) bool {
-	return c.Platform.OS == p.host.OS && c.Platform.Arch == p.host.Arch
-}
+func (p policy) fits(c Candidate) bool { return p.host.Runs(c.Platform) }
 
 // stop returns the first reason against c, in the order of the design.
 func (p policy) stop(c Candidate, r Request) *Error {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/url"
+	"slices"
 	"sync"
 	"time"
 
@@ -56,8 +57,8 @@ func (s *Source) open(q updater.Query) (*tuf.Client, error) {
 	return c, nil
 }
 
-// Check refreshes the trusted metadata and returns the releases of the channel's index. A channel in which
-// nothing was published for this platform offers nothing.
+// Check refreshes the trusted metadata and returns the releases of the channel's index, and of those for lesser variants of the
+// platform. A channel in which nothing was published for it offers nothing.
 func (s *Source) Check(ctx context.Context, q updater.Query) ([]updater.Candidate, error) {
 	c, err := s.open(q)
 	if err != nil {
@@ -66,15 +67,28 @@ func (s *Source) Check(ctx context.Context, q updater.Query) ([]updater.Candidat
 	if err := c.Refresh(ctx); err != nil {
 		return nil, classify(err)
 	}
-	ix, err := c.Index(ctx, q.Channel, q.Platform)
-	if errors.Is(err, tuf.ErrNoIndex) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, classify(err)
-	}
 	var offered []updater.Candidate
+	for _, p := range q.Platform.Fallbacks() {
+		ix, err := c.Index(ctx, q.Channel, p)
+		if errors.Is(err, tuf.ErrNoIndex) {
+			continue
+		}
+		if err != nil {
+			return nil, classify(err)
+		}
+		offered = offer(offered, ix)
+	}
+	return offered, nil
+}
+
+// offer adds the releases of an index, but for versions that a better variant has already: when a publisher no longer builds that variant, its
+// hosts go on with the next one.
+func offer(offered []updater.Candidate, ix *release.Index) []updater.Candidate {
+	better := len(offered)
 	for _, r := range ix.Releases {
+		if slices.ContainsFunc(offered[:better], func(c updater.Candidate) bool { return c.Version.Compare(r.Version) == 0 }) {
+			continue
+		}
 		offered = append(offered, updater.Candidate{
 			Version:  r.Version,
 			Platform: ix.Platform,
@@ -90,7 +104,7 @@ func (s *Source) Check(ctx context.Context, q updater.Query) ([]updater.Candidat
 			Yanked:   r.Yanked,
 		})
 	}
-	return offered, nil
+	return offered
 }
 
 // Fetch streams a payload.
