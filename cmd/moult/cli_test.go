@@ -69,7 +69,7 @@ func TestStory(t *testing.T) {
 	}
 	want(t, 1, "promote", "feed", "7.0.0")
 	doc = document(t, want(t, 0, "refresh", "feed", "--json"))
-	if n := len(doc["expiries"].([]any)); n != 4 {
+	if n := len(doc["expiries"].([]any)); n != 5 {
 		t.Errorf("refresh tells of %d roles", n)
 	}
 	doc = document(t, want(t, 0, "verify", "feed", root, "--app", "hello", "--json"))

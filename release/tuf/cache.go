@@ -40,7 +40,7 @@ func openCache(parent string, root []byte, log *slog.Logger) (*cache, error) {
 // prepare drops what is broken and returns the newest root that verifies from the embedded one. Starting from that
 // one and not the embedded one saves a request for each rotation at every check.
 func (c *cache) prepare() ([]byte, error) {
-	for role, limit := range map[string]int64{metadata.TIMESTAMP: 16 << 10, metadata.SNAPSHOT: 2 << 20, metadata.TARGETS: maxMetadata} {
+	for role, limit := range map[string]int64{metadata.TIMESTAMP: 16 << 10, metadata.SNAPSHOT: 2 << 20, metadata.TARGETS: maxMetadata, brakeRole: maxBrakeMetadata} {
 		path := c.path(role + ".json")
 		b, err := readCapped(path, limit)
 		if errors.Is(err, fs.ErrNotExist) {
@@ -173,7 +173,7 @@ func parseRole(role string, b []byte) error {
 			return err
 		}
 		entries, want = m.Signed.Meta, "targets.json"
-	case metadata.TARGETS:
+	case metadata.TARGETS, brakeRole:
 		m, err := metadata.Targets().FromBytes(b)
 		if err != nil {
 			return err
@@ -181,6 +181,13 @@ func parseRole(role string, b []byte) error {
 		for path, t := range m.Signed.Targets {
 			if t == nil {
 				return fmt.Errorf("target %q is null", path)
+			}
+		}
+		if d := m.Signed.Delegations; d != nil {
+			for id, k := range d.Keys {
+				if k == nil {
+					return fmt.Errorf("delegated key %q is null", id)
+				}
 			}
 		}
 		return nil

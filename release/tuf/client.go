@@ -42,6 +42,7 @@ type Client struct {
 
 	turn    chan struct{}                    // holds one token: whoever takes it may use what follows
 	trusted *trustedmetadata.TrustedMetadata // nil before the first Refresh
+	brake   *release.Brake                   // nil if the feed has none
 }
 
 // NewClient returns a client of the feed at feedURL (http:// or https://), which holds metadata/ and targets/. root is the
@@ -153,7 +154,11 @@ func (c *Client) refresh(ctx context.Context) error {
 		c.opts.Logger.Warn("keep feed etag", "err", err)
 	}
 	t := u.GetTrustedMetadataSet()
-	c.trusted = &t
+	brake, err := c.refreshBrake(ctx, &t)
+	if err != nil {
+		return fmt.Errorf("brake: %w", err)
+	}
+	c.trusted, c.brake = &t, brake
 	return nil
 }
 
@@ -191,8 +196,8 @@ func parseIndexPath(path string) (IndexName, bool) {
 	return n, err == nil && release.IndexPath(channel, p) == path
 }
 
-// Index returns the index of a channel and platform as of the last Refresh; it refreshes if there was none. An index that did
-// not change costs no request.
+// Index returns the index of a channel and platform as of the last Refresh, with the brake applied; it refreshes if there was none. An
+// index that did not change costs no request.
 func (c *Client) Index(ctx context.Context, channel string, p release.Platform) (*release.Index, error) {
 	var ix *release.Index
 	path := release.IndexPath(channel, p)
@@ -242,6 +247,9 @@ func (c *Client) index(ctx context.Context, path string) (*release.Index, error)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
 	}
+	if c.brake != nil {
+		c.brake.Apply(ix)
+	}
 	return ix, nil
 }
 
@@ -261,7 +269,8 @@ func (c *Client) getTarget(ctx context.Context, path string, d release.Digest, l
 	return b, nil
 }
 
-// Expiries says until when each role's metadata is valid, as of the last Refresh: root, targets, snapshot, timestamp.
+// Expiries says until when each role's metadata is valid, as of the last Refresh: root, targets, snapshot, timestamp, and brake if
+// there is one.
 func (c *Client) Expiries() []Expiry {
 	<-c.turn
 	defer func() { c.turn <- struct{}{} }()

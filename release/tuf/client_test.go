@@ -57,7 +57,7 @@ func TestUnchangedCheckIsTwoRequests(t *testing.T) {
 	f.publish("1.0.0", "beta", "one")
 	dir := t.TempDir()
 	wantNewest(t, f.client(dir), "beta", "1.0.0")
-	if got := f.took(); len(got) != 5 {
+	if got := f.took(); len(got) != 7 { // root, timestamp, snapshot, targets, brake and its metadata, index
 		t.Errorf("the first check: %q", got)
 	}
 	for range 2 {
@@ -380,7 +380,7 @@ func TestExpiredFeedRecovers(t *testing.T) {
 	f.publish("1.0.0", "beta", "one")
 	c := f.client(t.TempDir())
 	wantNewest(t, c, "beta", "1.0.0")
-	if e := c.Expiries(); len(e) != 4 || e[3].Role != "timestamp" || time.Until(e[3].Expires) > timestampLife {
+	if e := c.Expiries(); len(e) != 5 || e[3].Role != "timestamp" || time.Until(e[3].Expires) > timestampLife {
 		t.Errorf("Expiries = %+v", e)
 	}
 	if err := checkFresh(c.trusted, time.Now().Add(timestampLife+time.Hour)); !errors.Is(err, ErrExpired) {

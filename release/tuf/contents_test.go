@@ -52,8 +52,8 @@ func TestReadContents(t *testing.T) {
 	slices.Sort(kinds[:2]) // payloads have no order among themselves
 	want := []string{
 		"targets/1.0.0/hello-linux-amd64", "targets/1.1.0/hello-linux-amd64",
-		"targets/beta/linux-amd64.json", "targets/feed.json", "targets/stable/linux-amd64.json",
-		"metadata/4.targets.json", "metadata/4.snapshot.json", "metadata/1.root.json", "metadata/timestamp.json",
+		"targets/beta/linux-amd64.json", "targets/feed.json", "targets/stable/linux-amd64.json", "targets/brake.json",
+		"metadata/4.targets.json", "metadata/1.brake.json", "metadata/4.snapshot.json", "metadata/1.root.json", "metadata/timestamp.json",
 	}
 	if !slices.Equal(kinds, want) || c.Version != 4 || c.Snapshot != 4 {
 		t.Errorf("files, in order:\n%s\nversion %d, snapshot %d", strings.Join(kinds, "\n"), c.Version, c.Snapshot)

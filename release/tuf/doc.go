@@ -4,8 +4,10 @@
 //
 //	metadata/1.root.json            who may sign; embedded in the program
 //	metadata/N.targets.json         the digests of the indexes
+//	metadata/N.brake.json           the digest of the brake, by the online key
 //	metadata/N.snapshot.json        which targets belong to this publication
 //	metadata/timestamp.json         which publication is the latest; the only file that changes under its name
+//	targets/HEX.brake.json          what the online key has stopped (release.Brake)
 //	targets/CHANNEL/HEX.os-arch.json   the index of a channel and platform (release.Index)
 //	targets/VERSION/HEX.app-os-arch    an executable, vouched for by the index
 //
@@ -17,7 +19,10 @@
 // [Init] makes three Ed25519 keys, each in a file of its own: root, to be taken offline; targets, for publishing; online, for
 // snapshot and timestamp. [Repository.Publish] adds a version to a channel, [Repository.Promote] copies it to another,
 // [Repository.Refresh] renews what would expire and belongs on a timer: the timestamp holds for 14 days, the snapshot for 30, targets
-// for 180, the root for 365.
+// and brake for 180, the root for 365.
+//
+// The brake is the one delegation: targets leave brake.json, and nothing else, to the online key. Whatever else its role lists or delegates is
+// not looked at, so that whoever has the online key can stop releases and not offer any.
 //
 // Files are written payload first and timestamp last, each in one durable step: a reader sees the old publication or the new
 // one. Before it signs on top of what is there, the publisher verifies it from the trusted root in the key directory, so that
@@ -30,7 +35,7 @@
 // the next good check works. An unchanged check is two requests. A feed that expires stops updates and nothing else: it is for the
 // caller to serve on.
 //
-// What it does not do: it does not choose among versions, write executables or retry. It follows no delegations.
+// What it does not do: it does not choose among versions, write executables or retry. It follows no delegation but the brake's.
 //
 // The verification of metadata is github.com/theupdateframework/go-tuf/v2's; downloads, limits, contexts and the cache are ours.
 package tuf

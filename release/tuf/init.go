@@ -192,7 +192,7 @@ func (r *Repository) firstPublication(root []byte) error {
 	ta, sn, ts := metadata.Targets(), metadata.Snapshot(), metadata.Timestamp()
 	ta.Signed.Version, sn.Signed.Version, ts.Signed.Version = 0, 0, 0
 	t.Targets[metadata.TARGETS], t.Snapshot, t.Timestamp = ta, sn, ts
-	r.trusted = t
+	r.trusted, r.brake = t, &release.Brake{Schema: release.IndexSchema}
 	settings, err := json.Marshal(r.feed)
 	if err != nil {
 		return err

@@ -27,7 +27,7 @@ func TestInspectNeedsNoKeys(t *testing.T) {
 			t.Fatalf("%s: %v", name, err)
 		}
 		all, err := r.Indexes()
-		if err != nil || len(all) != 1 || r.App() != "hello" || len(r.Expiries()) != 4 {
+		if err != nil || len(all) != 1 || r.App() != "hello" || len(r.Expiries()) != 5 {
 			t.Errorf("%s: indexes %v, %v of %s", name, all, err, r.App())
 		}
 		if err := r.Refresh(context.Background()); !errors.Is(err, ErrNoKey) {

@@ -14,12 +14,15 @@ import (
 	"github.com/moult-go/moult/release"
 )
 
-// Refresh signs the timestamp again, and snapshot and targets when half of their time is over (targets only if its key
+// Refresh signs the timestamp again, and snapshot, brake and targets when half of their time is over (targets only if its key
 // is there). It is to be run on a timer.
 func (r *Repository) Refresh(ctx context.Context) error {
 	err := r.exclusively(ctx, func() error {
 		if r.keys.targets != nil && r.due(r.trusted.Targets[metadata.TARGETS].Signed.Expires, targetsLife) {
 			return r.publishTargets(ctx, nil)
+		}
+		if b := r.trusted.Targets[brakeRole]; b != nil && r.due(b.Signed.Expires, brakeLife) && r.canSign(brakeRole, r.keys.online) == nil {
+			return r.publishBrake(ctx)
 		}
 		if r.due(r.trusted.Snapshot.Signed.Expires, snapshotLife) {
 			return r.publishSnapshot(ctx)
@@ -52,9 +55,17 @@ func (r *Repository) publishIndexes(ctx context.Context, changed map[string]*rel
 }
 
 // publishTargets writes the changed targets, then targets, snapshot and timestamp metadata, in that order. Only the last
-// step shows any of it to a reader.
+// step shows any of it to a reader. The brake is delegated, or signed again, where that is due.
 func (r *Repository) publishTargets(ctx context.Context, changed map[string][]byte) error {
 	m := r.trusted.Targets[metadata.TARGETS]
+	if err := r.canSign(metadata.TARGETS, r.keys.targets); err != nil {
+		return err
+	}
+	if r.delegateBrake() || r.due(r.trusted.Targets[brakeRole].Signed.Expires, brakeLife) {
+		if err := r.writeBrake(ctx); err != nil {
+			return err
+		}
+	}
 	for _, path := range slices.Sorted(maps.Keys(changed)) {
 		b := changed[path]
 		d := release.Digest(sha256.Sum256(b))
@@ -70,6 +81,14 @@ func (r *Repository) publishTargets(ctx context.Context, changed map[string][]by
 		return err
 	}
 	r.trusted.Snapshot.Signed.Meta["targets.json"] = meta
+	return r.publishSnapshot(ctx)
+}
+
+// publishBrake writes the brake and has snapshot and timestamp vouch for it: all by the online key.
+func (r *Repository) publishBrake(ctx context.Context) error {
+	if err := r.writeBrake(ctx); err != nil {
+		return err
+	}
 	return r.publishSnapshot(ctx)
 }
 
@@ -113,6 +132,13 @@ func (r *Repository) canSign(role string, k *key) error {
 	}
 	id, err := k.public.ID()
 	if err != nil {
+		return err
+	}
+	if role == brakeRole {
+		d, err := brakeDelegation(r.trusted)
+		if err == nil && (d == nil || !slices.Contains(d.KeyIDs, id)) {
+			err = fmt.Errorf("sign %s: targets do not name the key in %s for it yet; publish once with the targets key: %w", role, r.keyDir, ErrNoKey)
+		}
 		return err
 	}
 	if !slices.Contains(r.trusted.Root.Signed.Roles[role].KeyIDs, id) {

@@ -30,6 +30,7 @@ const (
 const (
 	rootLife      = 365 * 24 * time.Hour
 	targetsLife   = 180 * 24 * time.Hour
+	brakeLife     = 180 * 24 * time.Hour
 	snapshotLife  = 30 * 24 * time.Hour
 	timestampLife = 14 * 24 * time.Hour
 )
@@ -53,6 +54,7 @@ type Repository struct {
 	feed        feedSettings
 	root        []byte // given to Inspect
 	trusted     *trustedmetadata.TrustedMetadata
+	brake       *release.Brake
 
 	// beforeWrite lets tests stop a publication before any file of it becomes visible.
 	beforeWrite func(path string) error
@@ -141,6 +143,9 @@ func (r *Repository) load() error {
 			}
 		}
 		r.trusted = t
+		if r.brake, err = r.loadBrake(t); err != nil {
+			return fmt.Errorf("brake: %w", err)
+		}
 		return r.loadSettings()
 	})
 }
@@ -195,6 +200,11 @@ func (r *Repository) readTarget(path string) ([]byte, error) {
 	if !ok || t == nil {
 		return nil, fmt.Errorf("target %s: %w", path, ErrNotFound)
 	}
+	return r.readVouched(path, t)
+}
+
+// readVouched reads a target that t vouches for.
+func (r *Repository) readVouched(path string, t *metadata.TargetFiles) ([]byte, error) {
 	d, err := targetDigest(t)
 	if err != nil {
 		return nil, fmt.Errorf("target %s: %w", path, err)
@@ -253,17 +263,21 @@ type Expiry struct {
 	Expires time.Time `json:"expires"`
 }
 
-// Expiries says until when each role's metadata is valid: root, targets, snapshot, timestamp.
+// Expiries says until when each role's metadata is valid: root, targets, snapshot, timestamp, and brake if there is one.
 func (r *Repository) Expiries() []Expiry { return expiries(r.trusted) }
 
 func expiries(t *trustedmetadata.TrustedMetadata) []Expiry {
 	root, ts, sn, ta := t.Root.Signed, t.Timestamp.Signed, t.Snapshot.Signed, t.Targets[metadata.TARGETS].Signed
-	return []Expiry{
+	all := []Expiry{
 		{metadata.ROOT, root.Version, root.Expires},
 		{metadata.TARGETS, ta.Version, ta.Expires},
 		{metadata.SNAPSHOT, sn.Version, sn.Expires},
 		{metadata.TIMESTAMP, ts.Version, ts.Expires},
 	}
+	if b := t.Targets[brakeRole]; b != nil {
+		all = append(all, Expiry{brakeRole, b.Signed.Version, b.Signed.Expires})
+	}
+	return all
 }
 
 // exclusively runs f while no other process publishes here, on what is published at that moment.

@@ -163,7 +163,7 @@ func TestPublishStoppedAtEveryWrite(t *testing.T) {
 func TestRefresh(t *testing.T) {
 	f := newFeed(t)
 	f.publish("1.0.0", "beta", "one")
-	version := func() (v [4]int64) {
+	version := func() (v [5]int64) {
 		for i, e := range f.repo.Expiries() {
 			v[i] = e.Version
 		}
@@ -172,11 +172,11 @@ func TestRefresh(t *testing.T) {
 	ctx, start := context.Background(), f.now
 	for _, step := range []struct {
 		after time.Duration
-		want  [4]int64 // root, targets, snapshot, timestamp
+		want  [5]int64 // root, targets, snapshot, timestamp, brake
 	}{
-		{time.Hour, [4]int64{1, 2, 2, 3}},
-		{16 * 24 * time.Hour, [4]int64{1, 2, 3, 4}},
-		{91 * 24 * time.Hour, [4]int64{1, 3, 4, 5}}, // everything but root had run out or was about to
+		{time.Hour, [5]int64{1, 2, 2, 3, 1}},
+		{16 * 24 * time.Hour, [5]int64{1, 2, 3, 4, 1}},
+		{91 * 24 * time.Hour, [5]int64{1, 3, 4, 5, 2}}, // everything but root had run out or was about to
 	} {
 		f.now = start.Add(step.after)
 		if err := f.repo.Refresh(ctx); err != nil {
