@@ -29,6 +29,14 @@ type usageError struct{ err error }
 func (e *usageError) Error() string { return e.err.Error() }
 func (e *usageError) Unwrap() error { return e.err }
 
+// told is the failure of a command whose result says what is wrong: there is no second document.
+type told struct {
+	code       int
+	what, hint string
+}
+
+func (t *told) Error() string { return t.what }
+
 // errFormat says that a file is not an executable, or not one for its platform.
 var errFormat = errors.New("wrong format")
 
@@ -75,8 +83,12 @@ func exitCode(err error) int {
 // explain returns the exit code and the hint for err.
 func explain(err error) (code int, hint string) {
 	var usage *usageError
-	if err == nil {
+	var said *told
+	switch {
+	case err == nil:
 		return 0, ""
+	case errors.As(err, &said):
+		return said.code, said.hint
 	}
 	for _, f := range failures {
 		if errors.Is(err, f.err) {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -51,7 +52,8 @@ type failure struct {
 func report(cmd *cobra.Command, err error) {
 	code, hint := explain(err)
 	fmt.Fprintf(cmd.ErrOrStderr(), "%s: error: %s\nhint: %s\n", cmd.Root().Name(), printable(err.Error()), hint)
-	if wantsJSON(cmd) {
+	var said *told
+	if wantsJSON(cmd) && !errors.As(err, &said) {
 		f := failure{Schema: schema}
 		f.Error.Message, f.Error.Hint, f.Error.Code = err.Error(), hint, code
 		if err := writeJSON(cmd.OutOrStdout(), f); err != nil {

@@ -114,15 +114,12 @@ func (r *publishResult) text(w io.Writer) {
 	}
 }
 
-// warnExpiry says in time what no command of ours can renew by itself.
+// warnExpiry says in time what nobody has renewed.
 func warnExpiry(cmd *cobra.Command, repo *tuf.Repository) {
+	now := time.Now()
 	for _, e := range repo.Expiries() {
-		left := time.Until(e.Expires)
-		switch {
-		case e.Role == "root" && left < 60*24*time.Hour:
-			warn(cmd, "the root expires on %s: sign a new one with the root key", e.Expires.Format(time.DateOnly))
-		case e.Role == "targets" && left < 60*24*time.Hour:
-			warn(cmd, "targets expire on %s: run moult refresh where the targets key is", e.Expires.Format(time.DateOnly))
+		if e.EndsSoon(now) {
+			warn(cmd, "%s expires on %s: %s", e.Role, e.Expires.Format(time.DateOnly), renewHint(e.Role))
 		}
 	}
 }

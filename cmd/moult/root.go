@@ -46,6 +46,7 @@ a feed as a server would.
 		newPublish(),
 		newPromote(),
 		newRefresh(),
+		newDoctor(),
 		newVerify(),
 		newList(),
 		newShow(),

@@ -256,13 +256,6 @@ func (r *Repository) index(path string) (*release.Index, error) {
 	return ix, nil
 }
 
-// Expiry is the end of one role's metadata.
-type Expiry struct {
-	Role    string    `json:"role"`
-	Version int64     `json:"version"`
-	Expires time.Time `json:"expires"`
-}
-
 // Expiries says until when each role's metadata is valid: root, targets, snapshot, timestamp, and brake if there is one.
 func (r *Repository) Expiries() []Expiry { return expiries(r.trusted) }
 
