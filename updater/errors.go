@@ -44,7 +44,7 @@ var ErrBusy = errors.New("another upgrade is under way")
 //	busy          "busy"
 //	undone        what the Handover names ("crashed", "hung", "ill", "commit"), else its text
 //	temporary     "network", "missing" (nothing is offered), "still-changing", "disk-space",
-//	              "not-found" and "wrong-type" (a web page) from a feed
+//	              "not-found", "wrong-type" (a web page) and "cache" (of its metadata, on this disk) from a feed
 type Error struct {
 	Class  Class
 	Reason string

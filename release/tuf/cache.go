@@ -9,6 +9,8 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
+	"time"
 
 	"github.com/theupdateframework/go-tuf/v2/metadata"
 	"github.com/theupdateframework/go-tuf/v2/metadata/trustedmetadata"
@@ -23,11 +25,20 @@ type cache struct {
 	dir  string
 	root []byte // embedded
 	log  *slog.Logger
+
+	checksBehind int // see behind
 }
+
+// maxTimestamp is go-tuf's own limit.
+const maxTimestamp = 16 << 10
 
 // openCache makes the directory of this root. A new embedded root starts a new one, the way out when root keys are lost.
 func openCache(parent string, root []byte, log *slog.Logger) (*cache, error) {
-	if _, err := trustedmetadata.New(root); err != nil {
+	err := wellFormed(metadata.ROOT, root)
+	if err == nil {
+		_, err = trustedmetadata.New(root)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("embedded root: %w", malformedIfUnknown(err))
 	}
 	c := &cache{dir: filepath.Join(parent, release.Digest(sha256.Sum256(root)).Short()), root: root, log: log}
@@ -40,9 +51,11 @@ func openCache(parent string, root []byte, log *slog.Logger) (*cache, error) {
 // prepare drops what is broken and returns the newest root that verifies from the embedded one. Starting from that
 // one and not the embedded one saves a request for each rotation at every check.
 func (c *cache) prepare() ([]byte, error) {
-	for role, limit := range map[string]int64{metadata.TIMESTAMP: 16 << 10, metadata.SNAPSHOT: 2 << 20, metadata.TARGETS: maxMetadata, brakeRole: maxBrakeMetadata} {
-		path := c.path(role + ".json")
-		b, err := readCapped(path, limit)
+	if err := c.sweep(time.Now()); err != nil {
+		return nil, err
+	}
+	for _, role := range []string{metadata.TIMESTAMP, metadata.SNAPSHOT, metadata.TARGETS, brakeRole} {
+		b, err := readCapped(c.path(role+".json"), limits[role])
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
@@ -51,8 +64,7 @@ func (c *cache) prepare() ([]byte, error) {
 		}
 		if err != nil {
 			// go-tuf would fail on it for ever: it passes over a cached file that does not verify, not one that does not parse.
-			c.log.Warn("drop broken feed cache", "file", path, "err", err)
-			if err := removeFile(path); err != nil {
+			if err := c.drop(role+".json", err); err != nil {
 				return nil, err
 			}
 		}
@@ -69,14 +81,48 @@ func (c *cache) prepare() ([]byte, error) {
 			return newest, nil
 		}
 		if err == nil {
+			err = wellFormed(metadata.ROOT, b)
+		}
+		if err == nil {
 			err = updateRoot(t, b)
 		}
 		if err != nil {
-			c.log.Warn("drop broken feed cache", "file", c.path(name), "err", err)
-			return newest, removeFile(c.path(name))
+			return newest, c.drop(name, err)
 		}
 		newest = b
 	}
+}
+
+func (c *cache) drop(name string, why error) error {
+	c.log.Warn("drop broken feed cache", "file", c.path(name), "err", why)
+	return os.RemoveAll(c.path(name))
+}
+
+// sweep removes what does not belong into the cache: what is no file, and what a crash left half written. Young ones may be
+// somebody else's, at work.
+func (c *cache) sweep(now time.Time) error {
+	if err := os.MkdirAll(c.dir, 0o700); err != nil {
+		return err
+	}
+	entries, err := os.ReadDir(c.dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if !e.Type().IsRegular() {
+			if err := c.drop(e.Name(), errors.New("not a file")); err != nil {
+				return err
+			}
+			continue
+		}
+		half := strings.HasPrefix(e.Name(), "tuf_tmp") || strings.HasPrefix(e.Name(), strings.TrimSuffix(tempPattern, "*"))
+		if info, err := e.Info(); half && err == nil && now.Sub(info.ModTime()) > time.Hour {
+			if err := removeFile(c.path(e.Name())); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // addRoots keeps the roots that were just fetched, in order, as far as they verify.
@@ -129,7 +175,7 @@ const etagFile = "timestamp.etag"
 
 // timestamp returns the cached timestamp and its ETag, or "" if they do not belong together.
 func (c *cache) timestamp() ([]byte, string) {
-	b, err := readCapped(c.path("timestamp.json"), 16<<10)
+	b, err := readCapped(c.path("timestamp.json"), maxTimestamp)
 	if err != nil {
 		return nil, ""
 	}
@@ -158,52 +204,65 @@ func wellFormed(role string, b []byte) error {
 }
 
 func parseRole(role string, b []byte) error {
-	var entries map[string]*metadata.MetaFiles
-	var want string
 	switch role {
+	case metadata.ROOT:
+		m, err := metadata.Root().FromBytes(b)
+		if err != nil {
+			return err
+		}
+		return errors.Join(checkSpec(m.Signed.SpecVersion), checkRoot(m.Signed))
 	case metadata.TIMESTAMP:
 		m, err := metadata.Timestamp().FromBytes(b)
 		if err != nil {
 			return err
 		}
-		entries, want = m.Signed.Meta, "snapshot.json"
+		return errors.Join(checkSpec(m.Signed.SpecVersion), checkEntries(m.Signed.Meta, "snapshot.json"))
 	case metadata.SNAPSHOT:
 		m, err := metadata.Snapshot().FromBytes(b)
 		if err != nil {
 			return err
 		}
-		entries, want = m.Signed.Meta, "targets.json"
-	case metadata.TARGETS, brakeRole:
-		m, err := metadata.Targets().FromBytes(b)
-		if err != nil {
-			return err
-		}
-		for path, t := range m.Signed.Targets {
-			if t == nil {
-				return fmt.Errorf("target %q is null", path)
-			}
-		}
-		if d := m.Signed.Delegations; d != nil {
-			for id, k := range d.Keys {
-				if k == nil {
-					return fmt.Errorf("delegated key %q is null", id)
-				}
-			}
-		}
-		return nil
-	default:
-		m, err := metadata.Root().FromBytes(b)
-		if err != nil {
-			return err
-		}
-		return checkRoot(m.Signed)
+		return errors.Join(checkSpec(m.Signed.SpecVersion), checkEntries(m.Signed.Meta, "targets.json"))
 	}
+	m, err := metadata.Targets().FromBytes(b)
+	if err != nil {
+		return err
+	}
+	return errors.Join(checkSpec(m.Signed.SpecVersion), checkTargets(m.Signed))
+}
+
+// checkSpec refuses metadata of a TUF specification that this version does not know (its section 4.3). go-tuf does not look.
+func checkSpec(version string) error {
+	if major, _, ok := strings.Cut(version, "."); !ok || major != "1" {
+		return fmt.Errorf("specification %.20q, this version reads 1", version)
+	}
+	return nil
+}
+
+func checkEntries(entries map[string]*metadata.MetaFiles, want string) error {
 	if entries[want] == nil {
-		return fmt.Errorf("%s has no entry for %s", role, want)
+		return fmt.Errorf("no entry for %s", want)
 	}
 	for name, e := range entries {
 		if e == nil {
-			return fmt.Errorf("the entry of %s for %q is null", role, name)
+			return fmt.Errorf("the entry for %q is null", name)
+		}
+	}
+	return nil
+}
+
+func checkTargets(targets metadata.TargetsType) error {
+	for path, t := range targets.Targets {
+		if t == nil {
+			return fmt.Errorf("target %q is null", path)
+		}
+	}
+	if targets.Delegations == nil {
+		return nil
+	}
+	for id, k := range targets.Delegations.Keys {
+		if k == nil {
+			return fmt.Errorf("delegated key %q is null", id)
 		}
 	}
 	return nil
@@ -225,8 +284,28 @@ func checkRoot(root metadata.RootType) error {
 
 // malformedIfUnknown gives errors that go-tuf passes on from a parser our own sentinel.
 func malformedIfUnknown(err error) error {
-	if err = classify(err); err == nil || errors.Is(err, ErrMalformed) || errors.Is(err, ErrBadSignature) {
+	if err = classify(err); err == nil || known(err) {
 		return err
 	}
 	return fmt.Errorf("%w: %w", ErrMalformed, err)
+}
+
+// known reports whether err has a sentinel that says what is wrong with a file.
+func known(err error) bool {
+	for _, s := range []error{ErrMalformed, ErrBadSignature, ErrExpired, ErrRollback, ErrDigestMismatch, ErrCache} {
+		if errors.Is(err, s) {
+			return true
+		}
+	}
+	return false
+}
+
+// ofCache marks the errors of the disk.
+func ofCache(err error) error {
+	var path *fs.PathError
+	var link *os.LinkError
+	if errors.As(err, &path) || errors.As(err, &link) {
+		return fmt.Errorf("%w: %w", ErrCache, err)
+	}
+	return err
 }

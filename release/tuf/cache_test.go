@@ -23,7 +23,14 @@ func TestBrokenCacheRecovers(t *testing.T) {
 		"null":      func(p string) error { return os.WriteFile(p, []byte("null"), 0o600) },
 		"truncated": func(p string) error { return os.Truncate(p, 40) },
 		"huge":      func(p string) error { return os.Truncate(p, maxMetadata+1) },
-		"removed":   os.Remove,
+		"zeroed": func(p string) error {
+			b, err := os.ReadFile(p)
+			return errors.Join(err, os.WriteFile(p, make([]byte, len(b)), 0o600))
+		},
+		"removed": os.Remove,
+		"a directory": func(p string) error {
+			return errors.Join(os.Remove(p), os.MkdirAll(filepath.Join(p, "full"), 0o700))
+		},
 	} {
 		dir := t.TempDir()
 		c := f.client(dir)
@@ -44,6 +51,31 @@ func TestBrokenCacheRecovers(t *testing.T) {
 			}
 		}
 	}
+}
+
+// What is left half written by a crash does not pile up; what somebody else writes at this moment stays.
+func TestCacheIsSwept(t *testing.T) {
+	f := newFeed(t)
+	f.publish("1.0.0", "beta", "one")
+	c := f.client(t.TempDir())
+	wantNewest(t, c, "beta", "1.0.0")
+	for name, age := range map[string]time.Duration{"tuf_tmp1": 2 * time.Hour, ".new-1": 2 * time.Hour, "tuf_tmp2": 0, ".new-2": 0} {
+		p := c.cache.path(name)
+		if err := errors.Join(os.WriteFile(p, []byte("half"), 0o600), os.Chtimes(p, time.Time{}, time.Now().Add(-age))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wantNewest(t, c, "beta", "1.0.0")
+	for name, want := range map[string]bool{"tuf_tmp1": false, ".new-1": false, "tuf_tmp2": true, ".new-2": true} {
+		if _, err := os.Stat(c.cache.path(name)); (err == nil) != want {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	// The directory itself may go, too.
+	if err := os.RemoveAll(c.cache.dir); err != nil {
+		t.Fatal(err)
+	}
+	wantNewest(t, c, "beta", "1.0.0")
 }
 
 // A validly signed null that an older version may have kept must not stop every later check.

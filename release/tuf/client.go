@@ -40,6 +40,7 @@ type Client struct {
 	http  *http.Client
 	cache *cache
 
+	now     func() time.Time                 // time.Now, but for tests
 	turn    chan struct{}                    // holds one token: whoever takes it may use what follows
 	trusted *trustedmetadata.TrustedMetadata // nil before the first Refresh
 	brake   *release.Brake                   // nil if the feed has none
@@ -57,7 +58,7 @@ func NewClient(feedURL string, root []byte, cacheDir string, o ClientOptions) (*
 	if cacheDir == "" {
 		return nil, errors.New("feed client: no cache directory")
 	}
-	c := &Client{base: base, opts: o, turn: make(chan struct{}, 1)}
+	c := &Client{base: base, opts: o, now: time.Now, turn: make(chan struct{}, 1)}
 	c.turn <- struct{}{}
 	c.http = &http.Client{Transport: o.Transport, CheckRedirect: checkRedirect}
 	err = guard(func() error {
@@ -129,37 +130,58 @@ func (c *Client) Refresh(ctx context.Context) error {
 func (c *Client) refresh(ctx context.Context) error {
 	root, err := c.cache.prepare()
 	if err != nil {
-		return err
-	}
-	cfg, err := config.New(c.base.JoinPath(metadataDir).String(), root)
-	if err != nil {
-		return err
+		return ofCache(err)
 	}
 	f := &metadataFetcher{ctx: ctx, c: c}
+	t, err := c.walk(f, root)
+	// Roots that verify are kept whatever became of the rest: the walk starts from them next time.
+	c.warn("keep feed root", c.cache.addRoots(f.roots))
+	if got, have, older := f.older(t, err); older {
+		t, err = c.keepTo(ctx, got, have, err)
+	} else if err == nil {
+		c.warn("keep count of feed checks", c.cache.setBehind(0))
+	}
+	var brake *release.Brake
+	if err == nil {
+		if brake, err = c.refreshBrake(ctx, t); err != nil {
+			err = fmt.Errorf("brake: %w", err)
+		}
+	}
+	if err != nil {
+		c.warn("drop feed etag", f.dropETag())
+		return err
+	}
+	c.warn("keep feed etag", f.keepETag())
+	c.trusted, c.brake = t, brake
+	return nil
+}
+
+// warn logs what went wrong with a file that a check can do without.
+func (c *Client) warn(what string, err error) {
+	if err != nil {
+		c.opts.Logger.Warn(what, "err", err)
+	}
+}
+
+// walk runs go-tuf once: root, timestamp, snapshot, targets. What it trusted until it failed is returned beside the error.
+func (c *Client) walk(f *metadataFetcher, root []byte) (*trustedmetadata.TrustedMetadata, error) {
+	cfg, err := config.New(c.base.JoinPath(metadataDir).String(), root)
+	if err != nil {
+		return nil, err
+	}
 	cfg.Fetcher = f
 	cfg.LocalMetadataDir, cfg.LocalTargetsDir = c.cache.dir, c.cache.dir
 	u, err := updater.New(cfg)
 	if err != nil {
-		return err
+		return nil, ofCache(err)
 	}
+	u.UnsafeSetRefTime(c.now().UTC()) // what it does by itself, by a clock that tests can move
 	err = guard(u.Refresh)
-	// Roots that verify are kept whatever became of the rest: the walk starts from them next time.
-	if err := c.cache.addRoots(f.roots); err != nil {
-		c.opts.Logger.Warn("keep feed root", "err", err)
-	}
-	if err != nil {
-		return err
-	}
-	if err := f.keepETag(); err != nil {
-		c.opts.Logger.Warn("keep feed etag", "err", err)
+	if err != nil && !f.failed {
+		err = malformedIfUnknown(ofCache(err)) // whatever it was, the network had brought what was asked for
 	}
 	t := u.GetTrustedMetadataSet()
-	brake, err := c.refreshBrake(ctx, &t)
-	if err != nil {
-		return fmt.Errorf("brake: %w", err)
-	}
-	c.trusted, c.brake = &t, brake
-	return nil
+	return &t, err
 }
 
 // IndexName names an index of the feed.
@@ -220,7 +242,7 @@ func (c *Client) Index(ctx context.Context, channel string, p release.Platform) 
 }
 
 func (c *Client) index(ctx context.Context, path string) (*release.Index, error) {
-	if err := checkFresh(c.trusted, time.Now()); err != nil {
+	if err := checkFresh(c.trusted, c.now()); err != nil {
 		return nil, err
 	}
 	t := c.trusted.Targets[metadata.TARGETS].Signed.Targets[path]
@@ -239,9 +261,7 @@ func (c *Client) index(ctx context.Context, path string) (*release.Index, error)
 		if b, err = c.getTarget(ctx, path, d, t.Length); err != nil {
 			return nil, err
 		}
-		if err := c.cache.putIndex(path, b); err != nil {
-			c.opts.Logger.Warn("keep feed index", "err", err)
-		}
+		c.warn("keep feed index", c.cache.putIndex(path, b))
 	}
 	ix, err := release.ParseIndex(b)
 	if err != nil {

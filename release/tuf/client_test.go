@@ -338,21 +338,6 @@ func rootBy(t *testing.T, f *feed, k *key) []byte {
 	return resign(t, f.root, k, func(m *metadata.RootType) { m.Version = 2 })
 }
 
-func TestRollback(t *testing.T) {
-	f := newFeed(t)
-	f.publish("1.0.0", "beta", "one")
-	old := f.reading("metadata/timestamp.json")
-	f.publish("1.1.0", "beta", "two")
-	c := f.client(t.TempDir())
-	wantNewest(t, c, "beta", "1.1.0")
-	f.setLie(answer("/timestamp.json", bytesOf(old)))
-	if got, err := newest(c, "beta"); !errors.Is(err, ErrRollback) {
-		t.Errorf("an older timestamp: %q, %v", got, err)
-	}
-	f.setLie(nil)
-	wantNewest(t, c, "beta", "1.1.0")
-}
-
 // The null that go-tuf trips over when it gets that far. If this stops panicking, the comment at guard is out of date.
 func TestGuardTurnsAPanicIntoAnError(t *testing.T) {
 	f := newFeed(t)

@@ -32,7 +32,8 @@
 //
 // [Client] verifies from the embedded root; there is no trust on first use. It refuses what is unsigned, expired, replayed,
 // mixed from two publications, too long, too short or of another kind, each with an error of its own, and leaves its cache so that
-// the next good check works. An unchanged check is two requests. A feed that expires stops updates and nothing else: it is for the
+// the next good check works. An unchanged check is two requests. A timestamp older than the one that is trusted is not taken, and
+// for five checks in a row it is no error either: an edge of a CDN may be behind another. A feed that expires stops updates and nothing else: it is for the
 // caller to serve on.
 //
 // What it does not do: it does not choose among versions, write executables or retry. It follows no delegation but the brake's.

@@ -13,7 +13,7 @@ var (
 	ErrUnreachable = errors.New("feed unreachable")
 	// ErrNotFound says that a file which the feed must have is not there (404, 410, or 403 from an object store).
 	ErrNotFound = errors.New("not found")
-	// ErrExpired says that signed metadata is past its date, or that this host's clock is wrong.
+	// ErrExpired says that signed metadata, or the server's certificate, is past its date, or that this host's clock is wrong.
 	ErrExpired = errors.New("feed expired, or the clock is wrong")
 	// ErrBadSignature says that metadata lacks the signatures that the trusted root asks for.
 	ErrBadSignature = errors.New("bad signature")
@@ -31,6 +31,8 @@ var (
 	ErrOversized = errors.New("too long")
 	// ErrRedirect says that a redirect was not followed: there were too many, or it led from https to http.
 	ErrRedirect = errors.New("redirect refused")
+	// ErrCache says that the cache could not be read or written: the disk is full or read-only, or the directory is not ours.
+	ErrCache = errors.New("feed cache")
 	// ErrNoIndex says that the feed has nothing for this channel and platform: a name mistyped, or nothing published yet.
 	ErrNoIndex = errors.New("nothing published for this channel and platform")
 )

@@ -3,6 +3,7 @@ package tuf
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -51,33 +52,58 @@ type metadataFetcher struct {
 	c     *Client
 	roots [][]byte // fetched, in ascending order
 
-	tag  string // of the timestamp that was fetched
-	body []byte
+	tag       string // of the timestamp that was fetched
+	body      []byte
+	unchanged bool // it came as a 304
+
+	settled bool // there is no newer root, and the timestamp is the cached one: nothing is asked for
+	failed  bool // something could not be fetched
 }
+
+// limits caps each role's file. go-tuf takes the length that the timestamp and the snapshot name, however large: who holds the
+// online key could fill the memory of every server.
+var limits = map[string]int64{metadata.ROOT: 512 << 10, metadata.TIMESTAMP: maxTimestamp, metadata.SNAPSHOT: 2 << 20, metadata.TARGETS: maxMetadata, brakeRole: maxBrakeMetadata}
 
 // DownloadFile implements go-tuf's fetcher.
 func (f *metadataFetcher) DownloadFile(u string, limit int64, _ time.Duration) ([]byte, error) {
 	name := path.Base(u)
+	role := strings.TrimSuffix(name[strings.Index(name, ".")+1:], ".json")
 	if name == "timestamp.json" {
+		role = metadata.TIMESTAMP
+	}
+	b, err := f.fetch(u, role, min(limit, limits[role]))
+	if errors.Is(err, errNoNewerRoot) {
+		return nil, &metadata.ErrDownloadHTTP{StatusCode: http.StatusNotFound, URL: redact(u)}
+	}
+	if err == nil {
+		if err = wellFormed(role, b); err != nil {
+			err = fmt.Errorf("get %s: %w", redact(u), err)
+		}
+	}
+	f.failed = err != nil
+	if err == nil && role == metadata.ROOT {
+		f.roots = append(f.roots, b)
+	}
+	return b, err
+}
+
+var errNoNewerRoot = errors.New("no newer root")
+
+func (f *metadataFetcher) fetch(u, role string, limit int64) ([]byte, error) {
+	switch {
+	case role == metadata.ROOT && f.settled:
+		return nil, errNoNewerRoot
+	case role == metadata.TIMESTAMP && f.settled:
+		return readCapped(f.c.cache.path("timestamp.json"), limit)
+	case role == metadata.TIMESTAMP:
 		return f.timestamp(u, limit)
 	}
 	b, _, err := f.c.get(f.ctx, u, limit, "")
-	role := strings.TrimSuffix(name[strings.Index(name, ".")+1:], ".json")
 	var status *HTTPError
 	if role == metadata.ROOT && errors.As(err, &status) && errors.Is(err, ErrNotFound) {
-		// No newer root. Object stores answer 403 for what is not there.
-		return nil, &metadata.ErrDownloadHTTP{StatusCode: http.StatusNotFound, URL: status.URL}
+		return nil, errNoNewerRoot // object stores answer 403 for what is not there
 	}
-	if err != nil {
-		return nil, err
-	}
-	if err := wellFormed(role, b); err != nil {
-		return nil, fmt.Errorf("get %s: %w", redact(u), err)
-	}
-	if role == metadata.ROOT {
-		f.roots = append(f.roots, b)
-	}
-	return b, nil
+	return b, err
 }
 
 // timestamp asks for the one file that changes under its name, and asks conditionally. The cached bytes that answer a 304 are
@@ -86,10 +112,7 @@ func (f *metadataFetcher) timestamp(u string, limit int64) ([]byte, error) {
 	cached, tag := f.c.cache.timestamp()
 	b, newTag, err := f.c.get(f.ctx, u, limit, tag)
 	if errors.Is(err, errNotModified) {
-		b, newTag, err = cached, tag, nil
-	}
-	if err == nil {
-		err = wellFormed(metadata.TIMESTAMP, b)
+		b, newTag, err, f.unchanged = cached, tag, nil, true
 	}
 	if err != nil {
 		return nil, fmt.Errorf("timestamp: %w", err)
@@ -107,6 +130,15 @@ func (f *metadataFetcher) keepETag() error {
 	return f.c.cache.putETag(f.tag, f.body)
 }
 
+// dropETag forgets the tag of a timestamp that came as a 304 and led to nothing, so that no server, nor a tag that is not
+// unique, can hold a client to it.
+func (f *metadataFetcher) dropETag() error {
+	if !f.unchanged {
+		return nil
+	}
+	return removeFile(f.c.cache.path(etagFile))
+}
+
 var errNotModified = errors.New("not modified")
 
 // open sends a request and returns its body when the status is 200.
@@ -116,6 +148,7 @@ func (c *Client) open(ctx context.Context, u, tag string) (*http.Response, error
 		return nil, err
 	}
 	req.Header.Set("User-Agent", c.opts.UserAgent)
+	req.Header.Set("Accept-Encoding", "identity") // so that no transport decompresses, one that the caller brought neither
 	if tag != "" {
 		req.Header.Set("If-None-Match", tag)
 	}
@@ -136,6 +169,9 @@ func checkResponse(res *http.Response, u, tag string) error {
 		return errNotModified
 	case res.StatusCode != http.StatusOK:
 		return &HTTPError{URL: u, Status: res.StatusCode, RetryAfter: retryAfter(res.Header.Get("Retry-After"))}
+	}
+	if enc := res.Header.Get("Content-Encoding"); enc != "" && enc != "identity" {
+		return fmt.Errorf("get %s: content encoding %.40q, not asked for: %w", u, enc, ErrMalformed)
 	}
 	if kind, _, _ := mime.ParseMediaType(res.Header.Get("Content-Type")); kind == "text/html" {
 		return fmt.Errorf("get %s: %w", u, ErrHTML)
@@ -187,6 +223,10 @@ func unreachable(ctx context.Context, u string, err error) error {
 	}
 	if errors.Is(err, ErrRedirect) {
 		return fmt.Errorf("get %s: %w", u, err)
+	}
+	var cert x509.CertificateInvalidError
+	if errors.As(err, &cert) && cert.Reason == x509.Expired {
+		return fmt.Errorf("get %s: %w: %w: %w", u, ErrExpired, ErrUnreachable, err)
 	}
 	return fmt.Errorf("get %s: %w: %w", u, ErrUnreachable, err)
 }

@@ -146,3 +146,8 @@ func wantNewest(t *testing.T, c *Client, channel, want string) {
 }
 
 func sum(b []byte) [32]byte { return sha256.Sum256(b) }
+
+// later is a clock that is wrong by d.
+func later(d time.Duration) func() time.Time {
+	return func() time.Time { return time.Now().Add(d) }
+}

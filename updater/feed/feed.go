@@ -126,6 +126,7 @@ var kinds = []struct {
 	class  updater.Class
 	reason string
 }{
+	{tuf.ErrCache, updater.Temporary, "cache"},
 	{tuf.ErrExpired, updater.Verification, "expired"},
 	{tuf.ErrBadSignature, updater.Verification, "bad-signature"},
 	{tuf.ErrRollback, updater.Verification, "rollback"},

@@ -126,6 +126,59 @@ func TestExpired(t *testing.T) {
 	wantError(t, err, updater.Verification, "expired")
 }
 
+// A feed that is behind what was seen before is no failure at first: what is known is offered. When it stays so, it is one.
+func TestFeedThatIsBehind(t *testing.T) {
+	s := newSite(t, nil)
+	timestamp := filepath.Join(s.dir, "metadata", "timestamp.json")
+	old, err := os.ReadFile(timestamp)
+	if err != nil {
+		t.Fatal(err)
+	}
+	repo, err := tuf.Open(s.dir, tuf.OpenOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := repo.Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	check := func() ([]updater.Candidate, error) { return feed.New(s.url, s.root).Check(t.Context(), s.query) }
+	if _, err := check(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(timestamp, old, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 5 {
+		if offered, err := check(); err != nil || len(offered) != 1 {
+			t.Fatalf("check %d: %v, %v", i+1, offered, err)
+		}
+	}
+	_, err = check()
+	wantError(t, err, updater.Verification, "rollback")
+}
+
+func TestCacheThatCannotBeWritten(t *testing.T) {
+	s := newSite(t, nil)
+	src := feed.New(s.url, s.root)
+	if _, err := src.Check(t.Context(), s.query); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll(s.query.CacheDir); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(s.query.CacheDir, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err := src.Check(t.Context(), s.query)
+	wantError(t, err, updater.Temporary, "cache")
+	if err := os.Remove(s.query.CacheDir); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := src.Check(t.Context(), s.query); err != nil {
+		t.Errorf("with the disk back: %v", err)
+	}
+}
+
 func TestHostilePayloads(t *testing.T) {
 	tests := []struct {
 		name   string
