@@ -13,6 +13,7 @@ import (
 type Artifact struct {
 	Length int64   `json:"length"` // bytes
 	SHA256 Digest  `json:"sha256"`
+	Module string  `json:"module,omitempty"` // main module path, as its build information says; "" if it tells none
 	Full   Payload `json:"full"`
 	Deltas []Delta `json:"deltas,omitempty"`
 }
@@ -46,7 +47,10 @@ const (
 // MaxDeltas is the most deltas that an artifact lists.
 const MaxDeltas = 16
 
-const maxPath = 512
+const (
+	maxPath   = 512
+	maxModule = 256
+)
 
 var (
 	pathRule   = regexp.MustCompile(`^[a-zA-Z0-9_+~][a-zA-Z0-9._+~-]*(/[a-zA-Z0-9_+~][a-zA-Z0-9._+~-]*)*$`)
@@ -61,6 +65,8 @@ func (a Artifact) Check() error {
 		return fmt.Errorf("length %d", a.Length)
 	case a.SHA256.IsZero():
 		return errors.New("no sha256")
+	case len(a.Module) > maxModule:
+		return fmt.Errorf("module path of %d bytes", len(a.Module))
 	case len(a.Deltas) > MaxDeltas:
 		return fmt.Errorf("%d deltas, more than %d", len(a.Deltas), MaxDeltas)
 	}

@@ -56,6 +56,7 @@ var failures = []struct {
 	{tuf.ErrExists, exitFailed, "choose another directory; moult never overwrites a feed or its keys"},
 	{tuf.ErrNotNewer, exitFailed, "raise --version, or use --force if you mean it"},
 	{tuf.ErrConflict, exitFailed, "a version that was seen must stay what it was: raise the version"},
+	{tuf.ErrChanged, exitFailed, "something writes to it: wait for the build to end and run the command again"},
 	{tuf.ErrUnknownChannel, exitUsage, "the channels were chosen by moult init --channels"},
 	{release.ErrNoRelease, exitFailed, "moult list shows the versions of each channel"},
 	{tuf.ErrNoIndex, exitFailed, "moult list shows the channels and platforms"},

@@ -51,6 +51,8 @@ var (
 	ErrNotNewer = errors.New("not newer than what is published")
 	// ErrConflict says that a channel has the same version with other bytes.
 	ErrConflict = errors.New("same version, other bytes")
+	// ErrChanged says that a file is no longer what it was when it was checked.
+	ErrChanged = errors.New("the file has changed since it was checked")
 	// ErrUnknownChannel says that the feed was not set up with this channel.
 	ErrUnknownChannel = errors.New("unknown channel")
 	// ErrOtherFeed says that a feed begins with another first root than the one it was held against.

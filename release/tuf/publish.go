@@ -31,6 +31,8 @@ type PublishRequest struct {
 type File struct {
 	Path     string
 	Platform release.Platform
+	SHA256   release.Digest // what it must be, as whoever checked it saw it; the zero Digest for anything
+	Module   string         // its main module path; "" if it tells none
 }
 
 // Publish adds a release to a channel and returns it, one release.Release for each file in the order given. The payloads are
@@ -66,15 +68,16 @@ func (r *Repository) publish(ctx context.Context, q PublishRequest) ([]release.R
 		if ix == nil {
 			ix = &release.Index{Schema: release.IndexSchema, App: r.feed.App, Channel: q.Channel, Platform: f.Platform}
 		}
-		if newest, err := ix.Latest(); err == nil && newest.Version.Compare(q.Version) >= 0 && !q.Force {
-			return nil, fmt.Errorf("%s has %s: %w", path, newest.Version, ErrNotNewer)
+		if err := checkNewer(ix, q); err != nil {
+			return nil, err
 		}
 		artifact, err := r.store(ctx, q.Version, f, func(d release.Digest) error {
-			return checkConflict(indexes, q, f.Platform, d)
+			return f.check(indexes, q, d)
 		})
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", f.Path, err)
 		}
+		artifact.Module = f.Module
 		rel := release.Release{Version: q.Version, Published: r.instant(), Notes: q.Notes, Artifact: artifact}
 		ix.Put(rel)
 		changed[path] = ix
@@ -124,6 +127,25 @@ func (r *Repository) indexesByPath() (map[string]*release.Index, error) {
 		m[release.IndexPath(ix.Channel, ix.Platform)] = ix
 	}
 	return m, nil
+}
+
+// checkNewer refuses a version that is not newer than the newest of an index; nil is no index yet.
+func checkNewer(ix *release.Index, q PublishRequest) error {
+	if ix == nil || q.Force {
+		return nil
+	}
+	if newest, err := ix.Latest(); err == nil && newest.Version.Compare(q.Version) >= 0 {
+		return fmt.Errorf("%s has %s: %w", release.IndexPath(ix.Channel, ix.Platform), newest.Version, ErrNotNewer)
+	}
+	return nil
+}
+
+// check holds the digest of a file against what it must be, and against what was published of its version.
+func (f File) check(indexes map[string]*release.Index, q PublishRequest, d release.Digest) error {
+	if !f.SHA256.IsZero() && d != f.SHA256 {
+		return fmt.Errorf("sha256 %s instead of %s: %w", d.Short(), f.SHA256.Short(), ErrChanged)
+	}
+	return checkConflict(indexes, q, f.Platform, d)
 }
 
 // checkConflict refuses other bytes for a version that any channel offers already on this platform.

@@ -63,7 +63,7 @@ func TestPublishRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	v := release.MustParseVersion
-	file := []File{{path, linux}}
+	file := []File{{Path: path, Platform: linux}}
 	before := treeOf(t, f.repo.dir)
 	for name, tc := range map[string]struct {
 		q    PublishRequest
@@ -76,12 +76,16 @@ func TestPublishRefuses(t *testing.T) {
 		"no version":           {PublishRequest{Files: file}, nil},
 		"no files":             {PublishRequest{Version: v("1.1.0")}, nil},
 		"no platform":          {PublishRequest{Version: v("1.1.0"), Files: []File{{Path: path}}}, nil},
-		"one platform twice":   {PublishRequest{Version: v("1.1.0"), Files: []File{{path, linux}, {path, linux}}}, nil},
-		"a file that is not":   {PublishRequest{Version: v("1.1.0"), Files: []File{{path + "x", linux}}}, fs.ErrNotExist},
-		"a file without bytes": {PublishRequest{Version: v("1.1.0"), Files: []File{{empty, linux}}}, nil},
+		"one platform twice":   {PublishRequest{Version: v("1.1.0"), Files: []File{{Path: path, Platform: linux}, {Path: path, Platform: linux}}}, nil},
+		"a file that is not":   {PublishRequest{Version: v("1.1.0"), Files: []File{{Path: path + "x", Platform: linux}}}, fs.ErrNotExist},
+		"a changed file":       {PublishRequest{Version: v("1.1.0"), Files: []File{{Path: path, Platform: linux, SHA256: sum([]byte("others"))}}}, ErrChanged},
+		"a file without bytes": {PublishRequest{Version: v("1.1.0"), Files: []File{{Path: empty, Platform: linux}}}, nil},
 	} {
 		if _, err := f.repo.Publish(context.Background(), tc.q); err == nil || tc.want != nil && !errors.Is(err, tc.want) {
 			t.Errorf("%s: %v, want %v", name, err, tc.want)
+		}
+		if _, err := f.repo.Plan(context.Background(), tc.q); err == nil || tc.want != nil && !errors.Is(err, tc.want) {
+			t.Errorf("plan of %s: %v, want %v", name, err, tc.want)
 		}
 	}
 	for _, p := range [][2]string{{"beta", "beta"}, {"beta", "none"}, {"none", "stable"}, {"stable", "beta"}} {
@@ -95,8 +99,16 @@ func TestPublishRefuses(t *testing.T) {
 	if after := treeOf(t, f.repo.dir); after != before {
 		t.Errorf("a refusal left traces:\n%s\nbefore:\n%s", after, before)
 	}
-	if _, err := f.repo.Publish(context.Background(), PublishRequest{Version: v("1.0.0"), Files: file, Force: true}); err != nil {
-		t.Errorf("forced: %v", err)
+	file[0].SHA256, file[0].Module = sum([]byte("other")), "example.com/hello"
+	forced := PublishRequest{Version: v("1.0.0"), Files: file, Force: true}
+	if indexes, err := f.repo.Plan(context.Background(), forced); err != nil || len(indexes) != 1 || len(indexes[0].Releases) != 1 {
+		t.Errorf("plan: %v, %v", indexes, err)
+	}
+	if after := treeOf(t, f.repo.dir); after != before {
+		t.Errorf("a plan left traces:\n%s\nbefore:\n%s", after, before)
+	}
+	if rs, err := f.repo.Publish(context.Background(), forced); err != nil || rs[0].Artifact.Module != "example.com/hello" {
+		t.Errorf("forced: %+v, %v", rs, err)
 	}
 }
 
@@ -139,7 +151,7 @@ func TestPublishStoppedAtEveryWrite(t *testing.T) {
 		if err := os.WriteFile(path, []byte("two"), 0o755); err != nil {
 			t.Fatal(err)
 		}
-		q := PublishRequest{Version: release.MustParseVersion("1.1.0"), Files: []File{{path, linux}}}
+		q := PublishRequest{Version: release.MustParseVersion("1.1.0"), Files: []File{{Path: path, Platform: linux}}}
 		_, err := f.repo.Publish(context.Background(), q)
 		if err == nil {
 			if stop != 5 {
@@ -206,7 +218,7 @@ func TestRefreshWithTheOnlineKeyOnly(t *testing.T) {
 	if err := r.Refresh(context.Background()); err != nil {
 		t.Error(err)
 	}
-	q := PublishRequest{Version: release.MustParseVersion("1.0.0"), Files: []File{{os.Args[0], linux}}}
+	q := PublishRequest{Version: release.MustParseVersion("1.0.0"), Files: []File{{Path: os.Args[0], Platform: linux}}}
 	if _, err := r.Publish(context.Background(), q); !errors.Is(err, ErrNoKey) {
 		t.Errorf("publish without the key: %v", err)
 	}
@@ -233,7 +245,7 @@ func TestPublisherRefusesATamperedTree(t *testing.T) {
 		if err := os.WriteFile(files[0], b, 0o644); err != nil {
 			t.Fatal(err)
 		}
-		q := PublishRequest{Version: release.MustParseVersion("1.1.0"), Files: []File{{os.Args[0], linux}}}
+		q := PublishRequest{Version: release.MustParseVersion("1.1.0"), Files: []File{{Path: os.Args[0], Platform: linux}}}
 		if _, err := f.repo.Publish(context.Background(), q); err == nil {
 			t.Errorf("%s: published on top of a forged file", name)
 		}

@@ -107,7 +107,7 @@ func (f *feed) publish(version, channel, content string) release.Release {
 		f.t.Fatal(err)
 	}
 	rs, err := f.repo.Publish(context.Background(), PublishRequest{
-		Version: release.MustParseVersion(version), Channel: channel, Files: []File{{path, linux}}, Notes: "about " + version,
+		Version: release.MustParseVersion(version), Channel: channel, Files: []File{{Path: path, Platform: linux}}, Notes: "about " + version,
 	})
 	if err != nil {
 		f.t.Fatal(err)
