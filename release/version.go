@@ -67,7 +67,8 @@ func (v Version) Compare(o Version) int {
 	case o.v == nil:
 		return 1
 	}
-	if c := v.v.Core().Compare(o.v.Core()); c != 0 {
+	// Not Core().Compare: that prints and parses both again, which is most of the time that a choice takes.
+	if c := slices.Compare(v.v.Segments64(), o.v.Segments64()); c != 0 {
 		return c
 	}
 	return comparePrerelease(v.v.Prerelease(), o.v.Prerelease())
