@@ -2,16 +2,16 @@ package updater
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
-	"time"
 
 	"github.com/moult-go/moult/release"
 )
 
-// Check asks the source and applies the policy. It changes nothing but the metadata cache. What keeps an
-// update from being applied goes into log and status under its reason.
+// Check asks the source and applies the policy. It changes nothing but the metadata cache, and draws this host's seed where
+// a rollout asks for one and there is none. What keeps an update from being applied goes into log and status under
+// its reason.
 func (u *Updater) Check(ctx context.Context, r Request) (Found, error) {
 	f, err := u.check(ctx, r)
 	switch {
@@ -41,7 +41,11 @@ func (u *Updater) refuse(r Request, f Found, e *Error) {
 		return
 	}
 	if r.Manual || known == nil || known.Error() != e.Error() {
-		u.log.Warn("update not applied", "version", f.Candidate.Version.String(), "reason", e.Reason, "err", e)
+		level := slog.LevelWarn
+		if e.Reason == "rollout" {
+			level = slog.LevelInfo // as it should be
+		}
+		u.log.Log(context.Background(), level, "update not applied", "version", f.Candidate.Version.String(), "reason", e.Reason, "err", e)
 	}
 }
 
@@ -67,125 +71,56 @@ func (u *Updater) check(ctx context.Context, r Request) (Found, error) {
 			st = newState()
 		}
 	}
-	p := policy{
-		host:    release.Host(),
-		version: u.version,
-		current: u.current,
-		state:   st,
-		now:     u.now(),
-		free:    func() (uint64, error) { return freeSpace(u.dir) },
-	}
-	f.Current = u.current.Version
-	f.Candidate, f.Stop, err = p.choose(offered, r)
-	f.Available = err == nil && f.Stop == nil && !f.Candidate.Version.IsZero() && f.Candidate.Digest != u.current.Digest
-	return f, err
-}
-
-// policy is what a choice among the offers depends on.
-type policy struct {
-	host    release.Platform
-	version release.Version // of this process; zero if it does not parse
-	current build           // at the install path
-	state   *state
-	now     time.Time
-	free    func() (uint64, error)
-}
-
-// choose returns the newest offer, or the one that r names, and why it may not be applied. Neither an older
-// nor an already installed one is an error of its own; the zero Candidate is none at all.
-func (p policy) choose(offered []Candidate, r Request) (Candidate, *Error, error) {
-	var want release.Version
-	if r.Version != "" {
-		var err error
-		if want, err = release.ParseVersion(r.Version); err != nil {
-			return Candidate{}, nil, &Error{Usage, "bad-version", err}
-		}
-		if !r.Manual {
-			return Candidate{}, nil, fail(Usage, "bad-version", "only a person may ask for version %s", want)
-		}
-		offered = slices.DeleteFunc(slices.Clone(offered), func(c Candidate) bool { return c.Version.Compare(want) != 0 })
-		if len(offered) == 0 {
-			return Candidate{}, nil, fail(Failed, "no-such-version", "version %s is not offered", want)
-		}
-	}
-	if len(offered) == 0 {
-		return Candidate{}, nil, nil
-	}
-	c := newest(offered, p.fits)
-	if c.Version.IsZero() {
-		c = newest(offered, func(Candidate) bool { return true })
-	}
-	return c, p.stop(c, r), nil
-}
-
-func newest(offered []Candidate, ok func(Candidate) bool) (best Candidate) {
-	for _, c := range offered {
-		if ok(c) && c.Version.Compare(best.Version) > 0 {
-			best = c
-		}
-	}
-	return best
-}
-
-func (p policy) fits(c Candidate) bool { return p.host.Runs(c.Platform) }
-
-// stop returns the first reason against c, in the order of the design.
-func (p policy) stop(c Candidate, r Request) *Error {
-	if p.version.IsZero() && r.Version == "" {
-		return fail(Policy, "version-unparsable",
-			"this program's version %q cannot be compared: nothing is updated by itself; name the version to change to", p.current.Version)
-	}
-	if !p.fits(c) {
-		return fail(Policy, "wrong-platform", "version %s is offered for %s, and this is %s", c.Version, c.Platform, p.host)
-	}
-	if c.Digest == p.current.Digest {
-		return nil
-	}
-	if err := p.direction(c); err != nil {
-		return err
-	}
-	if q := p.state.quarantined(c.Digest); q != nil && !r.Force {
-		return fail(Policy, "quarantined", "version %s is in quarantine since %s: %s",
-			c.Version, q.Since.UTC().Format(time.RFC3339), q.Reason)
-	}
-	if f := p.state.failing(c.Digest); f != nil && !r.Manual && p.now.Before(f.Until) {
-		return fail(Policy, "backing-off", "version %s failed and is tried again after %s", c.Version, f.Until.UTC().Format(time.RFC3339))
-	}
-	return p.space(c)
-}
-
-// direction refuses what leads back. An attacker who can replay an old signed release must not win an old
-// hole by it, so not even a person may go below the floor this way: a rollback takes a version kept here.
-func (p policy) direction(c Candidate) *Error {
-	current, err := release.ParseVersion(p.current.Version)
+	h, err := u.host(st, offered)
 	if err != nil {
-		current = p.version
+		return f, err
+	}
+	c, err := Choose(offered, h, r, u.now())
+	if err != nil {
+		return f, err
+	}
+	u.turn = c.Turn
+	u.noteYanked(offered)
+	f.Candidate, f.Stop, f.Turn = c.Candidate, c.Stop, c.Turn
+	f.Current, f.Yanked = u.current.Version, u.yanked
+	f.Available = c.Stop == nil && !c.Candidate.Version.IsZero() && c.Candidate.Digest != u.current.Digest
+	return f, nil
+}
+
+// host is what this installation brings to a choice among the offers. The caller holds u.mu.
+func (u *Updater) host(st *state, offered []Candidate) (Host, error) {
+	installed, err := release.ParseVersion(u.current.Version)
+	if err != nil {
+		installed = u.version
+	}
+	h := Host{
+		Platform: release.Host(), Version: u.version, Installed: installed, Digest: u.current.Digest,
+		Floor: st.Floor, Quarantine: st.Quarantine, failures: st.Failures,
+		free: func() (uint64, error) { return freeSpace(u.dir) },
+	}
+	if slices.ContainsFunc(offered, func(c Candidate) bool { return c.Rollout != nil }) {
+		if h.Seed, err = u.seed(); err != nil {
+			return h, fail(diskClass(err), "io", "this host's seed: %w", err)
+		}
+	}
+	return h, nil
+}
+
+// noteYanked remembers whether the build that runs was withdrawn, and says so at each change. Nothing is restarted for it:
+// that a newer version can be taken, or an older one brought back, is somebody's decision. The caller holds u.mu.
+func (u *Updater) noteYanked(offered []Candidate) {
+	was := u.yanked
+	u.yanked = nil
+	for _, c := range offered {
+		if c.Digest == u.running && c.Yanked != nil {
+			u.yanked = c.Yanked
+		}
 	}
 	switch {
-	case c.Version.Compare(current) < 0:
-		return fail(Policy, "older", "version %s is older than %s, which runs; `rollback` brings a kept version back", c.Version, current)
-	case c.Version.Compare(p.state.Floor) < 0:
-		return fail(Policy, "older", "version %s is older than %s, which was installed before; `rollback` brings a kept version back",
-			c.Version, p.state.Floor)
-	case c.Version.Compare(current) == 0 && !current.IsZero():
-		return fail(Policy, "same-version", "version %s runs already; the one offered is another build of it (sha256 %s…)", c.Version, c.Digest.Short())
+	case u.yanked != nil && (was == nil || *was != *u.yanked):
+		u.log.Warn("the version that runs was yanked by its publisher", "version", u.o.Version,
+			"reason", printable(u.yanked.Reason, maxPublisher), "since", u.yanked.Since)
+	case u.yanked == nil && was != nil:
+		u.log.Info("the version that runs is no longer yanked", "version", u.o.Version)
 	}
-	return nil
-}
-
-// headroom is left free beside the download and the staged file.
-const headroom = 16 << 20
-
-func (p policy) space(c Candidate) *Error {
-	free, err := p.free()
-	if errors.Is(err, errors.ErrUnsupported) {
-		return nil
-	}
-	if err != nil {
-		return fail(Failed, "io", "look for free space: %w", err)
-	}
-	if need := 2*uint64(c.Length) + headroom; c.Length < 0 || free < need {
-		return fail(Temporary, "disk-space", "version %s needs %d MB of free space, %d MB are left", c.Version, need>>20, free>>20)
-	}
-	return nil
 }

@@ -35,8 +35,8 @@ var ErrBusy = errors.New("another upgrade is under way")
 //	              "replaced-by-someone-else", "handover-failed", or what the Handover itself names
 //	              ("exited", "start-timeout", …)
 //	usage         "bad-version", "bad-options", "no-source"
-//	policy        "version-unparsable", "wrong-platform", "older", "same-version", "quarantined",
-//	              "backing-off", "nothing-kept"
+//	policy        "version-unparsable", "wrong-platform", "older", "same-version", "yanked", "halted",
+//	              "stepping-stone", "quarantined", "backing-off", "rollout", "nothing-kept"
 //	verification  "unsigned", "bad-signature", "bad-comment", "wrong-app", "digest-mismatch", "truncated",
 //	              "too-long", "not-executable", "wrong-format", "wrong-module", "wrong-version", "wrong-image", "damaged"
 //	              (a kept version); from a feed also "expired", "rollback", "bad-metadata"

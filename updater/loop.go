@@ -21,11 +21,6 @@ func (u *Updater) interval() time.Duration {
 	return defaultInterval
 }
 
-// jitter spreads the checks of many hosts: nine to eleven tenths of d.
-func jitter(d time.Duration) time.Duration {
-	return time.Duration(float64(d) * (0.9 + 0.2*rand.Float64()))
-}
-
 // Run checks and upgrades until ctx ends, whose error it then returns, or an upgrade has replaced this process,
 // then nil. The first check comes at a random moment of the first interval. Where nothing may happen by itself (no
 // source, or a version that does not parse) it only waits for ctx.
@@ -35,8 +30,8 @@ func (u *Updater) Run(ctx context.Context) error {
 		<-ctx.Done()
 		return ctx.Err()
 	}
-	l := &loop{u: u}
-	for wait := time.Duration(rand.Int64N(int64(u.interval()) + 1)); ; {
+	l := newLoop(u)
+	for wait := l.First(l.rng); ; {
 		u.mu.Lock()
 		u.nextCheck = u.now().Add(wait)
 		u.mu.Unlock()
@@ -52,26 +47,37 @@ func (u *Updater) Run(ctx context.Context) error {
 	}
 }
 
-// loop remembers when to try again.
+// loop remembers when to look again.
 type loop struct {
-	u     *Updater
-	retry time.Time // when the last failed build may be tried again
+	Schedule
+	u      *Updater
+	rng    *rand.Rand
+	retry  time.Time // when the last failed build may be tried again
+	turn   time.Time // when this host's share of a rollout comes
+	failed int       // checks in a row that brought no answer
+}
+
+func newLoop(u *Updater) *loop {
+	return &loop{Schedule: Schedule{u.interval()}, u: u, rng: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))}
 }
 
 // once checks, upgrades if it may, and reports whether this process was replaced. Check and Upgrade log what they find.
 func (l *loop) once(ctx context.Context) bool {
 	u := l.u
 	f, err := u.Check(ctx, Request{})
-	l.retry = time.Time{}
-	switch {
-	case err != nil:
+	l.retry, l.turn = time.Time{}, time.Time{}
+	if err != nil {
+		l.failed++
 		return false
-	case f.Stop != nil:
-		if f.Stop.Reason == "backing-off" {
-			l.noteRetry(f.Candidate.Digest)
-		}
-		return false
-	case !f.Available:
+	}
+	l.failed = 0
+	if f.Turn != nil {
+		l.turn = f.Turn.At
+	}
+	if f.Stop != nil && f.Stop.Reason == "backing-off" {
+		l.noteRetry(f.Candidate.Digest)
+	}
+	if !f.Available {
 		return false
 	}
 	out, err := u.Upgrade(ctx, Request{})
@@ -90,13 +96,18 @@ func (l *loop) noteRetry(d release.Digest) {
 	}
 }
 
-// wait is the time to the next check: an interval, or less where a build may be tried again before. It is
-// never nothing.
+// wait is the time to the next check: an interval, or less where a build may be tried again before, or the host's turn comes.
+// It is never nothing.
 func (l *loop) wait() time.Duration {
-	wait := jitter(l.u.interval())
+	wait := l.Next(l.rng)
+	if l.failed > 0 {
+		wait = min(wait, l.Retry(l.rng, l.failed))
+	}
+	if !l.turn.IsZero() {
+		wait = min(wait, l.Turn(l.rng, l.turn.Sub(l.u.now())))
+	}
 	if !l.retry.IsZero() {
-		const least = 10 * time.Millisecond
-		wait = min(wait, max(l.retry.Sub(l.u.now()), least))
+		wait = min(wait, max(l.retry.Sub(l.u.now()), leastWait))
 	}
 	return wait
 }

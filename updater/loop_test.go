@@ -9,6 +9,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/moult-go/moult/release"
 )
 
 func TestRunUpgradesAndReturns(t *testing.T) {
@@ -113,7 +115,7 @@ func TestCheckErrorIsSaidOnce(t *testing.T) {
 	b := newBench(t, func(o *Options) { o.Logger = slog.New(slog.NewTextHandler(log, nil)) })
 	b.lock()
 	b.source.err = errors.New("connection refused")
-	l := &loop{u: b.Updater}
+	l := newLoop(b.Updater)
 	for range 5 {
 		l.once(t.Context())
 	}
@@ -133,10 +135,85 @@ func TestCheckErrorIsSaidOnce(t *testing.T) {
 	wantError(t, err, Usage, "no-source")
 }
 
-func TestJitter(t *testing.T) {
-	for range 1000 {
-		if d := jitter(time.Second); d < 900*time.Millisecond || d > 1100*time.Millisecond {
-			t.Fatalf("jitter %v", d)
+// TestLoopLooksAgainAtItsTurn: a host that waits for its share of a rollout looks when it comes, and not an interval later.
+func TestLoopLooksAgainAtItsTurn(t *testing.T) {
+	b := newBench(t, func(o *Options) { o.Interval = 100 * time.Hour })
+	b.lock()
+	now := time.Now()
+	b.now = func() time.Time { return now }
+	c := b.source.offer("9.9.2-good", candidate(t, "9.9.2-good"))
+	c.Rollout = &release.Rollout{Salt: "salt", Start: now.Add(time.Hour), Curve: []release.Point{{Seconds: 0, Share: 1}}}
+	b.source.offers = []Candidate{c}
+	l := newLoop(b.Updater)
+	if l.once(t.Context()) {
+		t.Fatal("taken before its turn")
+	}
+	if w := l.wait(); w < time.Hour || w > 11*time.Hour {
+		t.Errorf("looks again after %v", w)
+	}
+	if s := b.status(); s.CheckReason != "rollout" || s.Rollout == nil || !s.Rollout.At.Equal(now.Add(time.Hour).Truncate(0)) {
+		t.Errorf("status %s, turn %+v", s.CheckReason, s.Rollout)
+	}
+	now = now.Add(time.Hour)
+	l.once(t.Context())
+	if s := b.status(); s.Last == nil || s.Last.Outcome != outcomeCommitted || s.Rollout != nil || s.CheckReason != "" {
+		t.Errorf("at its turn: %+v", s)
+	}
+	if w := l.wait(); w < 90*time.Hour {
+		t.Errorf("checks again after %v", w)
+	}
+}
+
+// TestLoopComesBackSoonAfterAnError: and not at the same moment as the others.
+func TestLoopComesBackSoonAfterAnError(t *testing.T) {
+	b := newBench(t, func(o *Options) { o.Interval = 100 * time.Hour })
+	b.lock()
+	b.source.err = errors.New("connection refused")
+	l := newLoop(b.Updater)
+	for _, most := range []time.Duration{time.Minute, 2 * time.Minute, 4 * time.Minute} {
+		l.once(t.Context())
+		if w := l.wait(); w > most {
+			t.Errorf("waits %v, want at most %v", w, most)
+		}
+	}
+	b.source.err = nil
+	l.once(t.Context())
+	if w := l.wait(); w < 90*time.Hour {
+		t.Errorf("waits %v after an answer", w)
+	}
+}
+
+// TestYankedVersionRuns: status and log tell of it at each change, nothing is done about it.
+func TestYankedVersionRuns(t *testing.T) {
+	log := &lockedBuffer{}
+	b := newBench(t, func(o *Options) { o.Logger = slog.New(slog.NewTextHandler(log, nil)) })
+	b.lock()
+	c := b.source.offer("1.0.0", []byte(oldBytes))
+	l := newLoop(b.Updater)
+	offer := func(s *release.Stop) {
+		c.Yanked = s
+		other := offered("0.9.0", release.Host().String(), 1)
+		other.Yanked = &release.Stop{Reason: "another version"}
+		b.source.offers = []Candidate{c, other}
+		l.once(t.Context())
+		l.once(t.Context())
+	}
+	const yanked, back = "runs was yanked", "no longer yanked"
+	for i, step := range []struct {
+		stop         *release.Stop
+		yanked, back int
+	}{
+		{nil, 0, 0},
+		{&release.Stop{Reason: "loses data"}, 1, 0},
+		{&release.Stop{Reason: "loses much data"}, 2, 0},
+		{nil, 2, 1},
+	} {
+		offer(step.stop)
+		if y, n := log.count(yanked), log.count(back); y != step.yanked || n != step.back {
+			t.Errorf("step %d: said %d and %d times", i, y, n)
+		}
+		if s := b.status(); (s.Yanked == nil) != (step.stop == nil) || s.CheckError != "" || s.Last != nil {
+			t.Errorf("step %d: status %+v", i, s)
 		}
 	}
 }

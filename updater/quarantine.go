@@ -26,9 +26,11 @@ const (
 	maxWait      = 6 * time.Hour
 )
 
-func (s *state) quarantined(d release.Digest) *Quarantined {
-	if i := slices.IndexFunc(s.Quarantine, func(q Quarantined) bool { return q.Digest == d }); i >= 0 {
-		return &s.Quarantine[i]
+func (s *state) quarantined(d release.Digest) *Quarantined { return quarantined(s.Quarantine, d) }
+
+func quarantined(list []Quarantined, d release.Digest) *Quarantined {
+	if i := slices.IndexFunc(list, func(q Quarantined) bool { return q.Digest == d }); i >= 0 {
+		return &list[i]
 	}
 	return nil
 }
@@ -50,9 +52,11 @@ func (s *state) release(d release.Digest) {
 	s.Quarantine = slices.DeleteFunc(s.Quarantine, func(q Quarantined) bool { return q.Digest == d })
 }
 
-func (s *state) failing(d release.Digest) *failure {
-	if i := slices.IndexFunc(s.Failures, func(f failure) bool { return f.Digest == d }); i >= 0 {
-		return &s.Failures[i]
+func (s *state) failing(d release.Digest) *failure { return failing(s.Failures, d) }
+
+func failing(list []failure, d release.Digest) *failure {
+	if i := slices.IndexFunc(list, func(f failure) bool { return f.Digest == d }); i >= 0 {
+		return &list[i]
 	}
 	return nil
 }

@@ -23,8 +23,10 @@ type Status struct {
 	CheckReason string         `json:"check_reason,omitempty"` // why the last check led to nothing
 	CheckError  string         `json:"check_error,omitempty"`  // the same in words
 	NextCheck   time.Time      `json:"next_check,omitzero"`
-	Disk        string         `json:"disk,omitempty"` // a complaint about what stands at the install path
-	Kept        []Kept         `json:"kept"`           // versions to roll back to, newest first
+	Rollout     *Turn          `json:"rollout,omitempty"` // the newest waits for this host's turn, as of the last check
+	Yanked      *release.Stop  `json:"yanked,omitempty"`  // the version that runs was withdrawn, as of the last check
+	Disk        string         `json:"disk,omitempty"`    // a complaint about what stands at the install path
+	Kept        []Kept         `json:"kept"`              // versions to roll back to, newest first
 	Quarantine  []Quarantined  `json:"quarantine"`
 }
 
@@ -92,6 +94,8 @@ func (u *Updater) Status() (Status, error) {
 		Phase:       string(st.Phase),
 		LastCheck:   u.lastCheck,
 		NextCheck:   u.nextCheck,
+		Rollout:     u.turn,
+		Yanked:      u.yanked,
 		Disk:        st.Disk,
 		Kept:        []Kept{},
 		Quarantine:  append([]Quarantined{}, st.Quarantine...),

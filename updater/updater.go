@@ -129,7 +129,9 @@ type Updater struct {
 	inherited bool           // started by a predecessor from a path that need not be the install path
 	lastCheck time.Time
 	nextCheck time.Time
-	refused   *Error // why the last check led to nothing
+	refused   *Error        // why the last check led to nothing
+	turn      *Turn         // of the last check
+	yanked    *release.Stop // of the build that runs, as of the last check
 }
 
 // build names an executable.
@@ -188,8 +190,9 @@ func New(o Options) (*Updater, error) {
 // Request is what a person or the loop asks for.
 type Request struct {
 	Version string      // "" for the newest
-	Force   bool        // skip quarantine (and, later, hold); never verification
-	Manual  bool        // asked for by a person: allows an explicit Version
+	Force   bool        // skip quarantine and a publisher's halt (and, later, hold); never verification, nor a yank
+	Manual  bool        // asked for by a person: allows an explicit Version, does not wait for a rollout
+	Patient bool        // waits for a rollout nevertheless: a person wants to know what would happen without being asked for
 	Events  func(Event) // progress; may be nil; must not block
 }
 
@@ -210,10 +213,12 @@ type Outcome struct {
 
 // Found is the result of a check.
 type Found struct {
-	Current   string    // version that runs
-	Available bool      // Candidate may be applied
-	Candidate Candidate // the newest that is offered, if any
-	Stop      *Error    // why it is not applied, if policy stops it
+	Current   string        // version that runs
+	Available bool          // Candidate may be applied
+	Candidate Candidate     // as in Choice
+	Stop      *Error        // why it is not applied, if policy stops it
+	Turn      *Turn         // a newer one waits for this host's turn
+	Yanked    *release.Stop // the version that runs was withdrawn by its publisher
 }
 
 // StateDir returns the state directory.

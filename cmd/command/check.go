@@ -29,7 +29,7 @@ func (c cli) check() *cobra.Command {
 			return err
 		}
 		defer t.close()
-		return c.runCheck(cmd, t, admin.Request{}, asJSON)
+		return c.runCheck(cmd, t, admin.Request{Patient: true}, asJSON)
 	})
 	return cmd
 }
@@ -45,6 +45,9 @@ func (c cli) runCheck(cmd *cobra.Command, t checker, r admin.Request, asJSON boo
 		return err
 	}
 	out := cmd.OutOrStdout()
+	if y := found.Yanked; y != nil {
+		fmt.Fprintf(cmd.ErrOrStderr(), "%s: warning: version %s, which runs, was yanked: %s\n", c.s.Name, found.Current, plain(y.Reason))
+	}
 	switch {
 	case asJSON:
 		err = printJSON(out, found)
@@ -54,6 +57,9 @@ func (c cli) runCheck(cmd *cobra.Command, t checker, r admin.Request, asJSON boo
 		_, err = fmt.Fprintf(out, "%s %s: nothing is offered now\n", c.s.Name, found.Current)
 	case found.Stop == nil:
 		_, err = fmt.Fprintf(out, "%s %s is current\n", c.s.Name, found.Current)
+	}
+	if t := found.Rollout; t != nil && err == nil && !asJSON {
+		_, err = fmt.Fprintf(out, "%s %s: %s\n", c.s.Name, t.Version, turn(*t))
 	}
 	switch {
 	case err != nil:

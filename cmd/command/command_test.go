@@ -33,7 +33,7 @@ func (r *running) Status() admin.Status {
 	return admin.Status{Schema: 1, App: "hello", Version: "1.0.0", State: "serving", Generation: 3, PID: 7, Since: time.Now(),
 		Listen: []string{"127.0.0.1:1"}, Draining: []admin.Draining{{Generation: 2, PID: 6, Since: time.Now().Add(-time.Minute), Connections: 4}},
 		RestartError: "crashed\x1b[2J",
-		Updater: &updater.Status{Source: "path /drop/hello", Automatic: true, Kept: []updater.Kept{{Version: "0.9.0", Digest: release.Digest{1}}},
+		Updater: &updater.Status{Rollout: &updater.Turn{Version: "1.1.0"}, Yanked: &release.Stop{Reason: "loses data", Since: time.Now()}, Source: "path /drop/hello", Automatic: true, Kept: []updater.Kept{{Version: "0.9.0", Digest: release.Digest{1}}},
 			Last: &updater.Attempt{ID: "u-1", From: "1.0.0", To: "1.1.0", Outcome: "rolled-back", Reason: "crashed", Ended: time.Now()}}}
 }
 
@@ -108,6 +108,9 @@ var available = admin.Check{Schema: 1, Current: "1.0.0", Available: true, Versio
 func TestCommands(t *testing.T) {
 	stopped := admin.Check{Schema: 1, Current: "1.0.0", Version: "1.1.0",
 		Stop: &admin.Failure{Class: updater.Policy, Reason: "quarantined", Message: "version 1.1.0 is in quarantine", Serving: "1.0.0"}}
+	turn := admin.Check{Schema: 1, Current: "1.0.0", Version: "1.1.0", Rollout: &updater.Turn{Version: "1.1.0", At: time.Unix(0, 0)},
+		Stop: &admin.Failure{Class: updater.Policy, Reason: "rollout", Message: "version 1.1.0 goes to the hosts by and by"}}
+	withdrawn := admin.Check{Schema: 1, Current: "1.0.0", Version: "1.0.0", Yanked: &release.Stop{Reason: "loses data"}}
 	undone := &updater.Error{Class: updater.Undone, Reason: "crashed", Err: errors.New("it crashed")}
 	for _, tt := range []struct {
 		name   string
@@ -122,6 +125,8 @@ func TestCommands(t *testing.T) {
 		{"current", admin.Check{Current: "1.0.0", Version: "1.0.0"}, nil, "check", 0, "hello 1.0.0 is current\n", ""},
 		{"nothing", admin.Check{Current: "1.0.0"}, nil, "check", 0, "nothing is offered now", ""},
 		{"stopped", stopped, nil, "check", 3, "", ""},
+		{"its turn comes", turn, nil, "check", 3, "hello 1.1.0: yours at 1970-01-01T00:00:00Z\n", ""},
+		{"yanked", withdrawn, nil, "check", 0, "hello 1.0.0 is current\n", "warning: version 1.0.0, which runs, was yanked: loses data\n"},
 		{"no terminal", available, nil, "upgrade", 2, "", ""},
 		{"upgrade", available, nil, "upgrade --yes", 0, "hello 1.0.0 → 1.1.0, and serving\n", "fetch 1.1.0 (2.0 MB)\nprobation 1.1.0\n"},
 		{"upgrade --check", available, nil, "upgrade --check", 100, "is available", ""},
@@ -135,6 +140,8 @@ func TestCommands(t *testing.T) {
 		{"status", available, nil, "status", 0, "● hello 1.0.0 serving, generation 3, pid 7", ""},
 		{"draining", available, nil, "status", 0, "generation 2, pid 6, 4 connections left, began 1m0s ago", ""},
 		{"restart failed", available, nil, "status", 0, "restart      undone: crashed[2J\n", ""},
+		{"rollout", available, nil, "status", 0, "rollout      1.1.0: never yours, as the rollout is now\n", ""},
+		{"yanked status", available, nil, "status", 0, "yanked       the version that runs: loses data", ""},
 		{"instance", available, nil, "status --instance other", 2, "", ""},
 		{"argument", available, nil, "check 1.1.0", 2, "", ""},
 		{"flag", available, nil, "check --bogus", 2, "", ""},

@@ -52,6 +52,8 @@ func TestExplain(t *testing.T) {
 	}{
 		{&admin.Failure{Class: updater.Undone, Message: "crashed", Serving: "1.0.0", Words: "panic: \x1b[31mno\ngoroutine 1"}, "hello 1.0.0 is serving; to see what happened: hello status"},
 		{&updater.Error{Class: updater.Policy, Reason: "older", Err: errors.New("older")}, "to go back to a kept version: hello rollback"},
+		{&updater.Error{Class: updater.Policy, Reason: "rollout", Err: errors.New("by and by")}, "to take it now: hello upgrade"},
+		{&updater.Error{Class: updater.Policy, Reason: "stepping-stone", Err: errors.New("too far")}, "to take the release in between by its version: hello upgrade VERSION"},
 		{errAvailable, ""},
 		{nil, ""},
 	} {

@@ -49,7 +49,7 @@ func (c cli) status() *cobra.Command {
 }
 
 func printStatus(out io.Writer, st admin.Status) error {
-	well := st.State == "serving" && st.RestartError == "" && (st.Updater == nil || st.Updater.Disk == "")
+	well := st.State == "serving" && st.RestartError == "" && (st.Updater == nil || st.Updater.Disk == "" && st.Updater.Yanked == nil)
 	fmt.Fprintf(out, "%s %s %s %s, generation %d, pid %d, started %s\n",
 		dot(out, well), st.App, st.Version, st.State, st.Generation, st.PID, ago(st.Since))
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
@@ -96,6 +96,12 @@ func updaterRows(row func(name, format string, args ...any), u updater.Status) {
 	if u.CheckError != "" {
 		row("check", "%s: %s", u.CheckReason, u.CheckError)
 	}
+	if u.Rollout != nil {
+		row("rollout", "%s: %s", u.Rollout.Version, turn(*u.Rollout))
+	}
+	if u.Yanked != nil {
+		row("yanked", "the version that runs: %s, %s", u.Yanked.Reason, ago(u.Yanked.Since))
+	}
 	if !u.NextCheck.IsZero() {
 		row("next", "check in %s", time.Until(u.NextCheck).Round(time.Second))
 	}
@@ -105,4 +111,12 @@ func updaterRows(row func(name, format string, args ...any), u updater.Status) {
 	for _, q := range u.Quarantine {
 		row("quarantine", "%s  %s  %s", q.Version, q.Digest.Short(), q.Reason)
 	}
+}
+
+// turn says when this host may have a release that is rolled out.
+func turn(t updater.Turn) string {
+	if t.At.IsZero() {
+		return "never yours, as the rollout is now"
+	}
+	return "yours at " + t.At.UTC().Format(time.RFC3339)
 }

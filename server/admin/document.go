@@ -52,7 +52,8 @@ type Updates struct {
 // Request asks for a check, an upgrade or a rollback.
 type Request struct {
 	Version string `json:"version,omitempty"` // default: the newest; for a rollback the previous one
-	Force   bool   `json:"force,omitempty"`   // also what is quarantined; never what is not verified
+	Force   bool   `json:"force,omitempty"`   // also what is quarantined or halted; never what is not verified, or yanked
+	Patient bool   `json:"patient,omitempty"` // for a check: what would happen by itself; it waits for a rollout
 }
 
 // Check is the answer to a check.
@@ -64,12 +65,14 @@ type Check struct {
 	Digest    release.Digest `json:"digest,omitzero"`
 	Length    int64          `json:"length,omitempty"` // bytes
 	Notes     string         `json:"notes,omitempty"`
-	Stop      *Failure       `json:"stop,omitempty"` // why it is newer and yet not applied
+	Stop      *Failure       `json:"stop,omitempty"`    // why it is newer and yet not applied
+	Rollout   *updater.Turn  `json:"rollout,omitempty"` // the newest waits for this host's turn
+	Yanked    *release.Stop  `json:"yanked,omitempty"`  // the version that runs was withdrawn by its publisher
 }
 
 // NewCheck renders what an updater found.
 func NewCheck(app string, f updater.Found) Check {
-	c := Check{Schema: Schema, Current: f.Current, Available: f.Available}
+	c := Check{Schema: Schema, Current: f.Current, Available: f.Available, Rollout: f.Turn, Yanked: f.Yanked}
 	if !f.Candidate.Version.IsZero() {
 		c.Version, c.Digest = f.Candidate.Version.String(), f.Candidate.Digest
 		c.Length, c.Notes = f.Candidate.Length, f.Candidate.Notes
@@ -139,6 +142,14 @@ func hint(app string, f *Failure) string {
 		return fmt.Sprintf("to go back to a kept version: %s rollback", app)
 	case "quarantined":
 		return fmt.Sprintf("to try it once more: %s upgrade --force", app)
+	case "halted":
+		return fmt.Sprintf("its publisher may let it go on, or bring out a better one; to take it all the same: %s upgrade --force", app)
+	case "yanked":
+		return "its publisher has withdrawn it; wait for the next version"
+	case "stepping-stone":
+		return fmt.Sprintf("to take the release in between by its version: %s upgrade VERSION", app)
+	case "rollout":
+		return fmt.Sprintf("to take it now: %s upgrade", app)
 	case "no-source":
 		return fmt.Sprintf("name a source of releases, as %s serve --feed URL --root FILE or --watch FILE --minisign-key FILE", app)
 	}

@@ -1,0 +1,219 @@
+package updater
+
+import (
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/moult-go/moult/release"
+)
+
+// Host is what a host brings to a choice among offers. The updater fills it in from its disk; a simulation of many hosts
+// fills it in by itself and so runs the very code that a server runs.
+type Host struct {
+	Platform   release.Platform
+	Version    release.Version // of this process; the zero Version turns automatic updating off
+	Installed  release.Version // at the install path
+	Digest     release.Digest  // of the executable there
+	Floor      release.Version // highest version ever committed
+	Seed       []byte          // decides when its share of a rollout comes
+	Quarantine []Quarantined
+
+	failures []failure
+	free     func() (uint64, error) // bytes; nil: enough
+}
+
+// Choice is what [Choose] made of the offers.
+type Choice struct {
+	Candidate Candidate // what is taken, or what the host has, or the newest; the zero Candidate: nothing is offered
+	Stop      *Error    // why it is not taken
+	Turn      *Turn     // a newer one waits for this host's share of its rollout; of several, the first whose turn it is
+}
+
+// Turn is a host's place in a rollout.
+type Turn struct {
+	Version string    `json:"version"`
+	At      time.Time `json:"at,omitzero"` // zero: it never comes, as the curve is now
+}
+
+// passing are the stops that say something of one release only: what is older and may be taken is taken meanwhile. A build
+// in quarantine or backing off is none of them: it failed here, and the next one may fail for the same reason; so an operator
+// finds the version that was left, and not a third one.
+var passing = []string{"halted", "yanked", "stepping-stone", "rollout"}
+
+// Choose returns the newest offer that h may take at this instant, or, if there is none, the newest at all and the first
+// reason against it; of an explicit r.Version only that. What the host has already is no error but a choice without a Stop.
+func Choose(offered []Candidate, h Host, r Request, now time.Time) (Choice, error) {
+	offered, err := named(offered, r)
+	if err != nil || len(offered) == 0 {
+		return Choice{}, err
+	}
+	var first Choice
+	for i, c := range h.queue(offered) {
+		v := h.judge(c, r, now)
+		if i == 0 {
+			first = v
+		} else if v.Turn != nil && v.Turn.before(first.Turn) {
+			first.Turn = v.Turn
+		}
+		if v.Stop == nil && c.Digest != h.Digest {
+			first.Candidate, first.Stop = c, nil
+		}
+		if v.Stop == nil || !slices.Contains(passing, v.Stop.Reason) {
+			break
+		}
+	}
+	return first, nil
+}
+
+func (t *Turn) before(o *Turn) bool {
+	return o == nil || !t.At.IsZero() && (o.At.IsZero() || t.At.Before(o.At))
+}
+
+// named keeps the version that r names, if it names one.
+func named(offered []Candidate, r Request) ([]Candidate, error) {
+	if r.Version == "" {
+		return offered, nil
+	}
+	want, err := release.ParseVersion(r.Version)
+	if err != nil {
+		return nil, &Error{Usage, "bad-version", err}
+	}
+	if !r.Manual {
+		return nil, fail(Usage, "bad-version", "only a person may ask for version %s", want)
+	}
+	offered = slices.DeleteFunc(slices.Clone(offered), func(c Candidate) bool { return c.Version.Compare(want) != 0 })
+	if len(offered) == 0 {
+		return nil, fail(Failed, "no-such-version", "version %s is not offered", want)
+	}
+	return offered, nil
+}
+
+// queue is the offers in the order in which they are considered: those for this platform, the newest first.
+func (h Host) queue(offered []Candidate) []Candidate {
+	q := slices.Clone(offered)
+	slices.SortStableFunc(q, func(a, b Candidate) int {
+		if x, y := h.fits(a), h.fits(b); x != y {
+			if x {
+				return -1
+			}
+			return 1
+		}
+		return b.Version.Compare(a.Version)
+	})
+	return q
+}
+
+func (h Host) fits(c Candidate) bool { return h.Platform.Runs(c.Platform) }
+
+// judge finds the first reason against c, in this order: no comparable version, platform, what leads back, yanked, halted,
+// stepping stone, quarantine, a failed attempt, rollout share, disk space.
+func (h Host) judge(c Candidate, r Request, now time.Time) Choice {
+	v := Choice{Candidate: c}
+	switch {
+	case h.Version.IsZero() && r.Version == "":
+		v.Stop = fail(Policy, "version-unparsable",
+			"this program's version cannot be compared: nothing is updated by itself; name the version to change to")
+	case !h.fits(c):
+		v.Stop = fail(Policy, "wrong-platform", "version %s is offered for %s, and this is %s", c.Version, c.Platform, h.Platform)
+	case c.Digest == h.Digest:
+	default:
+		for _, rule := range []func(*Choice, Request, time.Time){h.direction, h.publisher, h.history, h.share, h.space} {
+			if rule(&v, r, now); v.Stop != nil {
+				break
+			}
+		}
+	}
+	return v
+}
+
+// direction refuses what leads back. An attacker who can replay an old signed release must not win an old
+// hole by it, so not even a person may go below the floor this way: a rollback takes a version kept here.
+func (h Host) direction(v *Choice, _ Request, _ time.Time) {
+	c := v.Candidate
+	switch cmp := c.Version.Compare(h.Installed); {
+	case cmp < 0:
+		v.Stop = fail(Policy, "older", "version %s is older than %s, which runs; `rollback` brings a kept version back", c.Version, h.Installed)
+	case c.Version.Compare(h.Floor) < 0:
+		v.Stop = fail(Policy, "older", "version %s is older than %s, which was installed before; `rollback` brings a kept version back",
+			c.Version, h.Floor)
+	case cmp == 0 && !h.Installed.IsZero():
+		v.Stop = fail(Policy, "same-version", "version %s runs already; the one offered is another build of it (sha256 %s…)", c.Version, c.Digest.Short())
+	}
+}
+
+// maxPublisher bounds what is repeated of a publisher's words, in bytes.
+const maxPublisher = 300
+
+// publisher heeds who stopped the release, and from where it may be taken. A yank withdraws a release, perhaps because its key was
+// stolen, so nobody takes it; a halt is a question, which the owner of a host may answer by force. What an older version cannot be
+// upgraded from directly, it cannot be by force either.
+func (h Host) publisher(v *Choice, r Request, _ time.Time) {
+	c := v.Candidate
+	switch {
+	case c.Yanked != nil:
+		v.Stop = stopped("yanked", c, c.Yanked)
+	case c.Halted != nil && !r.Force:
+		v.Stop = stopped("halted", c, c.Halted)
+	case c.Minimum.Compare(h.Installed) > 0 && !h.Installed.IsZero():
+		v.Stop = fail(Policy, "stepping-stone", "version %s can be taken from %s on, and this is %s: a release in between comes first",
+			c.Version, c.Minimum, h.Installed)
+	}
+}
+
+func stopped(reason string, c Candidate, s *release.Stop) *Error {
+	why := printable(s.Reason, maxPublisher)
+	if why == "" {
+		why = "no reason given"
+	}
+	return fail(Policy, reason, "version %s was %s by its publisher at %s: %s", c.Version, reason, s.Since.UTC().Format(time.RFC3339), why)
+}
+
+// history heeds what became of the build here.
+func (h Host) history(v *Choice, r Request, now time.Time) {
+	c := v.Candidate
+	if q := quarantined(h.Quarantine, c.Digest); q != nil && !r.Force {
+		v.Stop = fail(Policy, "quarantined", "version %s is in quarantine since %s: %s",
+			c.Version, q.Since.UTC().Format(time.RFC3339), q.Reason)
+	} else if f := failing(h.failures, c.Digest); f != nil && !r.Manual && now.Before(f.Until) {
+		v.Stop = fail(Policy, "backing-off", "version %s failed and is tried again after %s", c.Version, f.Until.UTC().Format(time.RFC3339))
+	}
+}
+
+// share lets a host wait for its turn in a rollout, unless somebody asks for the update, or it is critical.
+func (h Host) share(v *Choice, r Request, now time.Time) {
+	c := v.Candidate
+	if c.Rollout == nil || c.Critical || r.Manual && !r.Patient {
+		return
+	}
+	at, ok := c.Rollout.Slot(h.Seed)
+	switch {
+	case !ok:
+		v.Stop = fail(Policy, "rollout", "version %s goes to a part of the hosts so far, and not to this one", c.Version)
+		v.Turn = &Turn{Version: c.Version.String()}
+	case now.Before(at):
+		v.Stop = fail(Policy, "rollout", "version %s goes to the hosts by and by: this one's turn is at %s", c.Version, at.UTC().Format(time.RFC3339))
+		v.Turn = &Turn{c.Version.String(), at}
+	}
+}
+
+// headroom is left free beside the download and the staged file.
+const headroom = 16 << 20
+
+func (h Host) space(v *Choice, _ Request, _ time.Time) {
+	if h.free == nil {
+		return
+	}
+	free, err := h.free()
+	if errors.Is(err, errors.ErrUnsupported) {
+		return
+	}
+	if err != nil {
+		v.Stop = fail(Failed, "io", "look for free space: %w", err)
+		return
+	}
+	c := v.Candidate
+	if need := 2*uint64(c.Length) + headroom; c.Length < 0 || free < need {
+		v.Stop = fail(Temporary, "disk-space", "version %s needs %d MB of free space, %d MB are left", c.Version, need>>20, free>>20)
+	}
+}

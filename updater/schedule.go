@@ -1,0 +1,42 @@
+package updater
+
+import (
+	"math/rand/v2"
+	"time"
+)
+
+// Schedule says when a host checks. It keeps nothing and draws from the rng that it is given, so that a simulation of many hosts
+// runs the very code that a server runs. Everything has jitter: hosts that were started, or told something, at one moment must not come
+// back at one moment.
+type Schedule struct {
+	Interval time.Duration // between two checks, on average
+}
+
+// firstRetry is where the wait after a check that brought no answer begins; it doubles.
+const firstRetry = time.Minute
+
+// leastWait keeps a loop that has nothing to wait for from spinning.
+const leastWait = 10 * time.Millisecond
+
+// First is the wait before the first check: up to an interval, every part of it as likely as the others.
+func (s Schedule) First(r *rand.Rand) time.Duration {
+	return time.Duration(r.Int64N(int64(s.Interval) + 1))
+}
+
+// Next is the wait after a check: nine to eleven tenths of the interval.
+func (s Schedule) Next(r *rand.Rand) time.Duration {
+	return time.Duration(float64(s.Interval) * (0.9 + 0.2*r.Float64()))
+}
+
+// Retry is the wait after the given number of checks in a row that brought no answer: up to a minute, two, four, and so on
+// to an interval, every part of that as likely as the others.
+func (s Schedule) Retry(r *rand.Rand, failed int) time.Duration {
+	most := min(firstRetry<<min(max(failed-1, 0), 20), s.Interval)
+	return max(time.Duration(r.Int64N(int64(most)+1)), leastWait)
+}
+
+// Turn is the wait of a host whose share of a rollout comes after d: never less, and up to a tenth of an interval more, since a curve
+// with steps gives many hosts the same instant.
+func (s Schedule) Turn(r *rand.Rand, d time.Duration) time.Duration {
+	return max(d, leastWait) + time.Duration(r.Int64N(int64(s.Interval)/10+1))
+}
