@@ -7,6 +7,7 @@
 //	moult verify feed --root root.json         # the real client, with an empty cache
 //	moult refresh feed                         # on a timer
 //	moult list feed                            # what it offers; show and diff say more
+//	moult serve feed                           # over HTTP, as any static file server should
 //
 // Then copy the directory to any web server; timestamp.json last.
 //

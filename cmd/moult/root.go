@@ -48,6 +48,7 @@ a feed as a server would.
 		newRefresh(),
 		newDoctor(),
 		newVerify(),
+		newServe(),
 		newList(),
 		newShow(),
 		newDiff(),

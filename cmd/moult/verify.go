@@ -65,20 +65,21 @@ func verifyFeed(ctx context.Context, where string, root []byte, app string) (r *
 
 // serveDir serves a directory on a loopback port until stop is called.
 func serveDir(dir string) (url string, stop func(), err error) {
-	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
-		return "", nil, errors.Join(&usageError{fmt.Errorf("%s is neither a URL nor a directory", dir)}, err)
-	}
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	root, err := openFeedDir(dir)
 	if err != nil {
 		return "", nil, err
 	}
-	srv := &http.Server{Handler: http.FileServer(http.Dir(dir)), ReadHeaderTimeout: 10 * time.Second}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", nil, errors.Join(err, root.Close())
+	}
+	srv := &http.Server{Handler: static{root}, ReadHeaderTimeout: 10 * time.Second}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		srv.Serve(ln) // ends by Close, and its error says no more than that
 	}()
-	return "http://" + ln.Addr().String(), func() { srv.Close(); <-done }, nil
+	return "http://" + ln.Addr().String(), func() { srv.Close(); <-done; root.Close() }, nil
 }
 
 func verifyURL(ctx context.Context, url string, root []byte, app string) (*verifyResult, error) {
