@@ -141,7 +141,7 @@ func (d *demo) build(ctx context.Context, tree string) error {
 
 // publishFirst makes keys and a feed, and publishes version 1 in both channels.
 func (d *demo) publishFirst(ctx context.Context) (err error) {
-	d.repo, err = tuf.Init(filepath.Join(d.dir, "feed"), tuf.InitOptions{
+	d.repo, err = tuf.Init(ctx, filepath.Join(d.dir, "feed"), tuf.InitOptions{
 		App: "app", KeyDir: filepath.Join(d.dir, "keys"), Channels: []string{"beta", "stable"}, PlaintextKeys: true})
 	if err != nil {
 		return err

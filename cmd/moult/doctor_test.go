@@ -126,7 +126,7 @@ func TestDoctorWarnsInTime(t *testing.T) {
 	} {
 		t.Chdir(t.TempDir())
 		then := time.Now().Add(-c.age)
-		if _, err := tuf.Init("feed", tuf.InitOptions{App: "hello", PlaintextKeys: true, Now: func() time.Time { return then }}); err != nil {
+		if _, err := tuf.Init(t.Context(), "feed", tuf.InitOptions{App: "hello", PlaintextKeys: true, Now: func() time.Time { return then }}); err != nil {
 			t.Fatal(err)
 		}
 		os.Remove("feed-keys/root.key")

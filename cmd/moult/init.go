@@ -31,7 +31,7 @@ what is published, the online key signs that it is fresh.`,
 			if o.Passphrase, err = pass.read(); err != nil {
 				return err
 			}
-			if o.Passphrase == nil && !o.PlaintextKeys && o.RootKeyDir == "" {
+			if o.Passphrase == nil && !o.PlaintextKeys && len(o.RootKeyDirs) == 0 {
 				if o.Passphrase, err = ask(cmd, "a passphrase for the keys", true); err != nil {
 					return err
 				}
@@ -39,7 +39,7 @@ what is published, the online key signs that it is fresh.`,
 			if o.PlaintextKeys && o.Passphrase != nil {
 				return &usageError{errors.New("--plaintext-keys and a passphrase exclude each other")}
 			}
-			r, err := tuf.Init(args[0], o)
+			r, err := tuf.Init(cmd.Context(), args[0], o)
 			if err != nil {
 				return err
 			}
@@ -50,7 +50,8 @@ what is published, the online key signs that it is fresh.`,
 	f.StringVar(&o.App, "app", "", "`name` of the application")
 	f.StringSliceVar(&o.Channels, "channels", []string{"beta", "stable"}, "channels, parted by commas")
 	f.StringVar(&o.KeyDir, "keys", "", "`directory` for the keys (default DIR-keys)")
-	f.StringVar(&o.RootKeyDir, "root-keys", "", "another `directory` for the root key, such as a removable disk")
+	f.StringArrayVar(&o.RootKeyDirs, "root-keys", nil, "another `directory` for a root key, such as a removable disk; once for each root key")
+	f.IntVar(&o.RootThreshold, "root-threshold", 1, "`number` of root keys that must sign a change of the root")
 	f.BoolVar(&o.PlaintextKeys, "plaintext-keys", false, "leave all keys in one place in plain text; for trials only")
 	pass.add(cmd)
 	return cmd
@@ -69,13 +70,13 @@ type initResult struct {
 }
 
 func newInitResult(dir string, o tuf.InitOptions, r *tuf.Repository) *initResult {
-	offline := o.RootKeyDir
-	if offline == "" {
-		offline = r.KeyDir()
+	offline := o.RootKeyDirs
+	if len(offline) == 0 {
+		offline = []string{r.KeyDir()}
 	}
 	return &initResult{
 		Schema: schema, App: r.App(), Dir: dir, Channels: r.Channels(), RootFile: r.RootFile(), Encrypted: len(o.Passphrase) > 0,
-		RootKey: filepath.Join(offline, "root.key"), TargetsKey: filepath.Join(r.KeyDir(), "targets.key"), OnlineKey: filepath.Join(r.KeyDir(), "online.key"),
+		RootKey: filepath.Join(offline[0], "root.key"), TargetsKey: filepath.Join(r.KeyDir(), "targets.key"), OnlineKey: filepath.Join(r.KeyDir(), "online.key"),
 	}
 }
 

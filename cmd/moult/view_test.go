@@ -15,7 +15,7 @@ import (
 func smallFeed(t *testing.T) *tuf.Repository {
 	t.Helper()
 	t.Chdir(t.TempDir())
-	r, err := tuf.Init("feed", tuf.InitOptions{App: "hello", PlaintextKeys: true})
+	r, err := tuf.Init(t.Context(), "feed", tuf.InitOptions{App: "hello", PlaintextKeys: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,7 +80,7 @@ func TestViewsAgree(t *testing.T) {
 	want(t, exitUsage, "list", url)
 	want(t, exitFailed, "list", "feed", "--keys=nowhere")
 	other := filepath.Join(t.TempDir(), "other")
-	r, err := tuf.Init(other, tuf.InitOptions{App: "hello", PlaintextKeys: true})
+	r, err := tuf.Init(t.Context(), other, tuf.InitOptions{App: "hello", PlaintextKeys: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,7 +94,7 @@ func TestViewsAgree(t *testing.T) {
 func TestViewOfExpired(t *testing.T) {
 	t.Chdir(t.TempDir())
 	long := func() time.Time { return time.Now().Add(-400 * 24 * time.Hour) }
-	if _, err := tuf.Init("feed", tuf.InitOptions{App: "hello", PlaintextKeys: true, Now: long}); err != nil {
+	if _, err := tuf.Init(t.Context(), "feed", tuf.InitOptions{App: "hello", PlaintextKeys: true, Now: long}); err != nil {
 		t.Fatal(err)
 	}
 	want(t, 0, "list", "feed")

@@ -112,6 +112,22 @@ func (r *Repository) delegateBrake() bool {
 	return true
 }
 
+// brakeSigners returns the online keys that targets name for the brake.
+func (r *Repository) brakeSigners() ([]Signer, error) {
+	d, err := brakeDelegation(r.trusted)
+	if err != nil {
+		return nil, err
+	}
+	if d == nil {
+		return nil, fmt.Errorf("targets name no key for it yet; publish once with the targets key: %w", ErrNoKey)
+	}
+	signers, err := trustedSigners(d.KeyIDs, d.Threshold, r.keys.Online)
+	if err != nil {
+		return nil, fmt.Errorf("targets may name others; publish once with the targets key: %w", err)
+	}
+	return signers, nil
+}
+
 // writeBrake writes the brake, then its metadata. No reader sees them before the snapshot and the timestamp that must follow.
 func (r *Repository) writeBrake(ctx context.Context) error {
 	r.brake.App = r.feed.App
@@ -129,7 +145,7 @@ func (r *Repository) writeBrake(ctx context.Context) error {
 		m.Signed.Version = 0 // never published; what follows makes it 1
 		r.trusted.Targets[brakeRole] = m
 	}
-	if err := r.canSign(brakeRole, r.keys.online); err != nil {
+	if _, err := r.signers(brakeRole); err != nil {
 		return err
 	}
 	if err := r.writeFile(ctx, r.targetPath(release.BrakePath, d), b); err != nil {
@@ -140,7 +156,7 @@ func (r *Repository) writeBrake(ctx context.Context) error {
 	}
 	m.Signed.Version++
 	m.Signed.Expires = r.expiry(brakeLife)
-	meta, err := signAndWrite(ctx, r, m, brakeRole, r.keys.online, versioned(m.Signed.Version, brakeRole), m.Signed.Version)
+	meta, err := signAndWrite(ctx, r, m, brakeRole, versioned(m.Signed.Version, brakeRole), m.Signed.Version)
 	if err != nil {
 		return err
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net/http"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -22,7 +21,7 @@ func (f *feed) withOnlineKey(change func(*metadata.TargetsType)) {
 	m := r.trusted.Targets[brakeRole]
 	change(&m.Signed)
 	m.Signed.Version++
-	meta, err := signAndWrite(f.t.Context(), r, m, brakeRole, r.keys.online, versioned(m.Signed.Version, brakeRole), m.Signed.Version)
+	meta, err := signAndWrite(f.t.Context(), r, m, brakeRole, versioned(m.Signed.Version, brakeRole), m.Signed.Version)
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -116,16 +115,16 @@ func TestADelegatedBrakeMustBeThere(t *testing.T) {
 			}
 		}},
 		"signed by nobody": {ErrBadSignature, func(f *feed) {
-			stranger, err := createKey(filepath.Join(f.t.TempDir(), "k"), nil)
-			if err != nil {
-				f.t.Fatal(err)
-			}
 			named := f.repo.trusted.Targets[metadata.TARGETS].Signed.Delegations
-			id, err := stranger.public.ID()
+			k, err := metadata.KeyFromPublicKey(stranger(f.t)[0].PublicKey())
 			if err != nil {
 				f.t.Fatal(err)
 			}
-			*named = metadata.Delegations{Keys: map[string]*metadata.Key{id: stranger.public}, Roles: []metadata.DelegatedRole{
+			id, err := k.ID()
+			if err != nil {
+				f.t.Fatal(err)
+			}
+			*named = metadata.Delegations{Keys: map[string]*metadata.Key{id: k}, Roles: []metadata.DelegatedRole{
 				{Name: brakeRole, KeyIDs: []string{id}, Threshold: 1, Terminating: true, Paths: []string{release.BrakePath}},
 			}}
 			f.putTargets()
@@ -159,7 +158,7 @@ func (f *feed) putTargets() {
 	r := f.repo
 	m := r.trusted.Targets[metadata.TARGETS]
 	m.Signed.Version++
-	meta, err := signAndWrite(f.t.Context(), r, m, metadata.TARGETS, r.keys.targets, versioned(m.Signed.Version, metadata.TARGETS), m.Signed.Version)
+	meta, err := signAndWrite(f.t.Context(), r, m, metadata.TARGETS, versioned(m.Signed.Version, metadata.TARGETS), m.Signed.Version)
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -208,13 +207,13 @@ func TestTheBrakeFollowsTheOnlineKey(t *testing.T) {
 	wantNewest(t, c, "beta", "1.0.0")
 	f.rotate()
 	wantNewest(t, c, "beta", "1.0.0")
-	if err := f.repo.canSign(brakeRole, f.repo.keys.online); !errors.Is(err, ErrNoKey) {
+	if _, err := f.repo.signers(brakeRole); !errors.Is(err, ErrNoKey) {
 		t.Errorf("the new key may sign the brake before targets name it: %v", err)
 	}
 	f.publish("1.1.0", "beta", "two")
 	wantNewest(t, c, "beta", "1.1.0")
 	wantNewest(t, f.client(t.TempDir()), "beta", "1.1.0")
-	if err := f.repo.canSign(brakeRole, f.repo.keys.online); err != nil {
+	if _, err := f.repo.signers(brakeRole); err != nil {
 		t.Error(err)
 	}
 	if _, err := os.Stat(f.repo.metadataPath("2.brake.json")); err != nil {

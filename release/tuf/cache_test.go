@@ -1,7 +1,6 @@
 package tuf
 
 import (
-	"crypto/ed25519"
 	"errors"
 	"os"
 	"path/filepath"
@@ -94,40 +93,32 @@ func TestPoisonInTheCacheIsDropped(t *testing.T) {
 // rotate publishes a next root that replaces the online key.
 func (f *feed) rotate() {
 	f.t.Helper()
-	rootKey, err := loadKey(filepath.Join(f.repo.keyDir, rootKeyFile), nil)
-	if err != nil {
-		f.t.Fatal(err)
-	}
-	_, priv, err := ed25519.GenerateKey(nil)
-	if err != nil {
-		f.t.Fatal(err)
-	}
-	online, err := newKey(priv)
-	if err != nil {
-		f.t.Fatal(err)
-	}
-	old, err := f.repo.keys.online.public.ID()
-	if err != nil {
-		f.t.Fatal(err)
+	online := stranger(f.t)
+	id := func(s Signer) string {
+		id, err := KeyID(s.PublicKey())
+		if err != nil {
+			f.t.Fatal(err)
+		}
+		return id
 	}
 	m := f.repo.trusted.Root
 	m.Signed.Version++
-	for _, role := range []string{metadata.SNAPSHOT, metadata.TIMESTAMP} {
-		if err := m.Signed.AddKey(online.public, role); err != nil {
-			f.t.Fatal(err)
-		}
-		if err := m.Signed.RevokeKey(old, role); err != nil {
+	if err := addKey(&m.Signed, OnlineRole, online[0].PublicKey()); err != nil {
+		f.t.Fatal(err)
+	}
+	for _, role := range OnlineRole.metadataRoles() {
+		if err := m.Signed.RevokeKey(id(f.repo.keys.Online[0]), role); err != nil {
 			f.t.Fatal(err)
 		}
 	}
-	b, err := sign(m, rootKey)
+	b, err := sign(f.t.Context(), m, f.repo.keys.Root)
 	if err != nil {
 		f.t.Fatal(err)
 	}
 	if err := replaceFile(f.repo.metadataPath(versioned(m.Signed.Version, metadata.ROOT)), b); err != nil {
 		f.t.Fatal(err)
 	}
-	f.repo.keys.online = online
+	f.repo.keys.Online = online
 	if err := f.repo.publishSnapshot(f.t.Context()); err != nil {
 		f.t.Fatal(err)
 	}

@@ -145,17 +145,17 @@ func (f *feed) reading(pattern string) []byte {
 
 // timestamp signs a changed timestamp with the true key.
 func (f *feed) timestamp(change func(*metadata.TimestampType)) []byte {
-	return resign(f.t, f.reading("metadata/timestamp.json"), f.repo.keys.online, change)
+	return resign(f.t, f.reading("metadata/timestamp.json"), f.repo.keys.Online, change)
 }
 
-func resign[T metadata.Roles](t *testing.T, b []byte, k *key, change func(*T)) []byte {
+func resign[T metadata.Roles](t *testing.T, b []byte, k []Signer, change func(*T)) []byte {
 	t.Helper()
 	m := &metadata.Metadata[T]{}
 	if _, err := m.FromBytes(b); err != nil {
 		t.Fatal(err)
 	}
 	change(&m.Signed)
-	out, err := sign(m, k)
+	out, err := sign(t.Context(), m, k)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -167,10 +167,7 @@ var signatures = regexp.MustCompile(`"signatures":\[.*?\]`)
 // TestAttacks (G18): every attack is tried on a client that knows nothing yet and on one that trusts version 1.0.0; 1.1.0 is out. None may be
 // believed, each has its own error, and when it is over both clients find 1.1.0.
 func TestAttacks(t *testing.T) {
-	stranger, err := createKey(filepath.Join(t.TempDir(), "k"), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	stranger := stranger(t)
 	type lie = func(http.ResponseWriter, *http.Request) bool
 	ts := func(h http.HandlerFunc) lie { return answer("/timestamp.json", h) }
 	swap := func(b []byte, old, new string) http.HandlerFunc {
@@ -297,7 +294,7 @@ func (f *feed) timestampSignature(change func(*metadata.Signature)) []byte {
 
 // snapshotLie serves a changed snapshot and a timestamp that vouches for it, both signed by the true online key.
 func (f *feed) snapshotLie(change func(*metadata.SnapshotType)) func(http.ResponseWriter, *http.Request) bool {
-	sn := resign(f.t, f.reading("metadata/3.snapshot.json"), f.repo.keys.online, func(m *metadata.SnapshotType) {
+	sn := resign(f.t, f.reading("metadata/3.snapshot.json"), f.repo.keys.Online, func(m *metadata.SnapshotType) {
 		m.Version = 4
 		change(m)
 	})
@@ -334,7 +331,7 @@ func (f *feed) indexLie(change func([]byte) []byte, mustHold string) func(http.R
 }
 
 // rootBy is a second root that a stranger signed.
-func rootBy(t *testing.T, f *feed, k *key) []byte {
+func rootBy(t *testing.T, f *feed, k []Signer) []byte {
 	return resign(t, f.root, k, func(m *metadata.RootType) { m.Version = 2 })
 }
 

@@ -45,8 +45,11 @@ var (
 	ErrPlaintextKeys = errors.New("root and online keys would lie together in plain text")
 	// ErrPassphrase says that a key is encrypted and the passphrase is missing or wrong.
 	ErrPassphrase = errors.New("passphrase missing or wrong")
-	// ErrNoKey says that a key file that is needed is not there.
+	// ErrNoKey says that a key that is needed is not there.
 	ErrNoKey = errors.New("key not there")
+	// ErrLockout says that a root would lock its owners out, or that one theft would be another: a threshold that the keys cannot reach,
+	// one key for two roles.
+	ErrLockout = errors.New("such a root would be no good")
 	// ErrNotNewer says that a version is not newer than the newest of its channel and platform.
 	ErrNotNewer = errors.New("not newer than what is published")
 	// ErrConflict says that a channel has the same version with other bytes.

@@ -22,7 +22,7 @@ func Example() {
 
 	// At the publisher's desk.
 	dir := filepath.Join(tmp, "feed")
-	repo, err := tuf.Init(dir, tuf.InitOptions{App: "hello", PlaintextKeys: true}) // real keys have a passphrase
+	repo, err := tuf.Init(ctx, dir, tuf.InitOptions{App: "hello", PlaintextKeys: true}) // real keys have a passphrase
 	check(err)
 	binary := filepath.Join(tmp, "hello")
 	check(os.WriteFile(binary, []byte("an executable"), 0o755))

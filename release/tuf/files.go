@@ -20,7 +20,7 @@ func createFile(path string, b []byte, mode fs.FileMode) error {
 	}
 	_, err = f.Write(b)
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
+		return errors.Join(err, os.Remove(path))
 	}
 	return syncDir(filepath.Dir(path))
 }

@@ -25,10 +25,16 @@ type InitOptions struct {
 	// KeyDir gets the private keys (root.key, targets.key, online.key, each 0600) and a copy of the trusted root
 	// (root.json). It must lie outside the repository. Default: the repository's path with "-keys" appended.
 	KeyDir string
-	// RootKeyDir gets root.key instead, to be taken offline. Default: KeyDir.
-	RootKeyDir string
-	// Passphrase encrypts every key. Without one, RootKeyDir must not be KeyDir unless PlaintextKeys is set.
+	// RootKeyDirs get a root key each, to be taken offline, each to another place. Default: one root key in KeyDir.
+	RootKeyDirs []string
+	// RootThreshold is the number of root keys that must sign a change of the root. Default 1.
+	RootThreshold int
+	// Keys are there already. A role that has none gets a new one; root keys are made in RootKeyDirs beside those named here.
+	Keys Keys
+	// Passphrase encrypts every key that is made. A root key in plain text must not lie beside an online key unless PlaintextKeys is set.
 	Passphrase []byte
+	// PassphraseFor, if not nil, is asked for the passphrase of each key file instead; none leaves it in plain text.
+	PassphraseFor func(r Role, path string) ([]byte, error)
 	// PlaintextKeys allows all keys in one directory in plain text: for tests and demonstrations.
 	PlaintextKeys bool
 	// Now is the clock that dates the metadata. Default: time.Now.
@@ -36,16 +42,28 @@ type InitOptions struct {
 }
 
 // Init makes keys and a valid repository with empty channels in dir.
-func Init(dir string, o InitOptions) (*Repository, error) {
-	if err := o.complete(dir); err != nil {
-		return nil, fmt.Errorf("set up feed %s: %w", dir, err)
-	}
-	r := &Repository{dir: dir, keyDir: o.KeyDir, now: o.Now}
-	r.feed = feedSettings{Schema: 1, App: o.App, Channels: o.Channels}
-	if err := r.create(o); err != nil {
+func Init(ctx context.Context, dir string, o InitOptions) (*Repository, error) {
+	r, err := initialize(ctx, dir, &o)
+	if err != nil {
+		for _, d := range append(o.keyDirs(), dir) {
+			os.Remove(d) // leave no empty directories behind; what has something in it stays
+		}
 		return nil, fmt.Errorf("set up feed %s: %w", dir, err)
 	}
 	return r, nil
+}
+
+func initialize(ctx context.Context, dir string, o *InitOptions) (*Repository, error) {
+	if err := o.complete(dir); err != nil {
+		return nil, err
+	}
+	plan, err := o.plan()
+	if err != nil {
+		return nil, err
+	}
+	r := &Repository{dir: dir, keyDir: o.KeyDir, now: o.Now, keys: o.Keys}
+	r.feed = feedSettings{Schema: 1, App: o.App, Channels: o.Channels}
+	return r, r.create(ctx, o, plan)
 }
 
 // complete fills in defaults and refuses what must not be.
@@ -69,8 +87,14 @@ func (o *InitOptions) complete(dir string) error {
 	if o.KeyDir == "" {
 		o.KeyDir = defaultKeyDir(dir)
 	}
-	if o.RootKeyDir == "" {
-		o.RootKeyDir = o.KeyDir
+	if len(o.RootKeyDirs) == 0 && len(o.Keys.Root) == 0 {
+		o.RootKeyDirs = []string{o.KeyDir}
+	}
+	if o.RootThreshold == 0 {
+		o.RootThreshold = 1
+	}
+	if o.PassphraseFor == nil {
+		o.PassphraseFor = func(Role, string) ([]byte, error) { return o.Passphrase, nil }
 	}
 	if o.Now == nil {
 		o.Now = time.Now
@@ -78,20 +102,18 @@ func (o *InitOptions) complete(dir string) error {
 	return o.checkDirs(dir)
 }
 
-func (o *InitOptions) checkDirs(dir string) (err error) {
-	defer func() {
-		if err != nil { // leave no empty directories behind a refusal; what has something in it stays
-			for _, d := range []string{dir, o.KeyDir, o.RootKeyDir} {
-				os.Remove(d)
-			}
-		}
-	}()
-	for d, mode := range map[string]fs.FileMode{o.KeyDir: 0o700, o.RootKeyDir: 0o700, dir: 0o755} {
-		if err := os.MkdirAll(d, mode); err != nil {
+func (o *InitOptions) keyDirs() []string { return append([]string{o.KeyDir}, o.RootKeyDirs...) }
+
+func (o *InitOptions) checkDirs(dir string) error {
+	for _, d := range o.keyDirs() {
+		if err := os.MkdirAll(d, 0o700); err != nil {
 			return err
 		}
 	}
-	for _, d := range []string{o.KeyDir, o.RootKeyDir} {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	for _, d := range o.keyDirs() {
 		inside, err := within(d, dir)
 		if err != nil {
 			return err
@@ -100,20 +122,55 @@ func (o *InitOptions) checkDirs(dir string) (err error) {
 			return fmt.Errorf("keys in %s would be served to everyone: name a directory outside the repository", d)
 		}
 	}
-	same, err := within(o.RootKeyDir, o.KeyDir)
-	if err != nil {
-		return err
-	}
-	if same && len(o.Passphrase) == 0 && !o.PlaintextKeys {
-		return fmt.Errorf("keys in %s: %w", o.KeyDir, ErrPlaintextKeys)
-	}
-	for _, p := range []string{filepath.Join(dir, metadataDir), filepath.Join(dir, targetsDir), filepath.Join(o.KeyDir, rootCopyFile),
-		filepath.Join(o.KeyDir, targetsKeyFile), filepath.Join(o.KeyDir, onlineKeyFile), filepath.Join(o.RootKeyDir, rootKeyFile)} {
-		if _, err := os.Lstat(p); !errors.Is(err, fs.ErrNotExist) {
-			return errors.Join(fmt.Errorf("%s: %w", p, ErrExists), err)
+	for _, p := range []string{filepath.Join(dir, metadataDir), filepath.Join(dir, targetsDir), filepath.Join(o.KeyDir, rootCopyFile)} {
+		if err := checkAbsent(p); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+func checkAbsent(path string) error {
+	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+		return errors.Join(fmt.Errorf("%s: %w", path, ErrExists), err)
+	}
+	return nil
+}
+
+// newKey is a key that is yet to be made.
+type newKey struct {
+	role       Role
+	path       string
+	passphrase []byte
+}
+
+// plan lists the keys to make.
+func (o *InitOptions) plan() ([]newKey, error) {
+	var list []newKey
+	for _, d := range o.RootKeyDirs {
+		list = append(list, newKey{role: RootRole, path: filepath.Join(d, RootRole.keyFile())})
+	}
+	for _, r := range []Role{TargetsRole, OnlineRole} {
+		if len(*o.Keys.of(r)) == 0 {
+			list = append(list, newKey{role: r, path: filepath.Join(o.KeyDir, r.keyFile())})
+		}
+	}
+	at := map[Role][]keyPlace{RootRole: places(o.Keys.Root), OnlineRole: places(o.Keys.Online)}
+	for i := range list {
+		n := &list[i]
+		if err := checkAbsent(n.path); err != nil {
+			return nil, err
+		}
+		var err error
+		if n.passphrase, err = o.PassphraseFor(n.role, n.path); err != nil {
+			return nil, err
+		}
+		at[n.role] = append(at[n.role], keyPlace{n.path, len(n.passphrase) > 0})
+	}
+	if o.PlaintextKeys {
+		return list, nil
+	}
+	return list, checkApart(at[RootRole], at[OnlineRole])
 }
 
 // within reports whether d is base or lies below it, links followed.
@@ -133,7 +190,7 @@ func within(d, base string) (bool, error) {
 }
 
 // create writes keys, root and the first, empty publication. What it made is removed again if it fails.
-func (r *Repository) create(o InitOptions) (err error) {
+func (r *Repository) create(ctx context.Context, o *InitOptions, plan []newKey) (err error) {
 	var made []string
 	defer func() {
 		if err != nil {
@@ -142,22 +199,16 @@ func (r *Repository) create(o InitOptions) (err error) {
 			}
 		}
 	}()
-	newKeyFile := func(dir, name string) (*key, error) {
-		path := filepath.Join(dir, name)
-		made = append(made, path)
-		return createKey(path, o.Passphrase)
+	for _, n := range plan {
+		k, err := CreateKey(n.path, n.passphrase)
+		if err != nil {
+			return err
+		}
+		made = append(made, n.path)
+		to := r.keys.of(n.role)
+		*to = append(*to, k)
 	}
-	rootKey, err := newKeyFile(o.RootKeyDir, rootKeyFile)
-	if err != nil {
-		return err
-	}
-	if r.keys.targets, err = newKeyFile(o.KeyDir, targetsKeyFile); err != nil {
-		return err
-	}
-	if r.keys.online, err = newKeyFile(o.KeyDir, onlineKeyFile); err != nil {
-		return err
-	}
-	root, err := r.newRoot(rootKey)
+	root, err := r.newRoot(ctx, o.RootThreshold)
 	if err != nil {
 		return err
 	}
@@ -168,22 +219,26 @@ func (r *Repository) create(o InitOptions) (err error) {
 	if err := replaceFile(r.RootFile(), root); err != nil {
 		return err
 	}
-	return r.firstPublication(root)
+	return r.firstPublication(ctx, root)
 }
 
-func (r *Repository) newRoot(rootKey *key) ([]byte, error) {
+func (r *Repository) newRoot(ctx context.Context, threshold int) ([]byte, error) {
 	m := metadata.Root(r.expiry(rootLife))
-	for role, k := range map[string]*key{
-		metadata.ROOT: rootKey, metadata.TARGETS: r.keys.targets, metadata.SNAPSHOT: r.keys.online, metadata.TIMESTAMP: r.keys.online,
-	} {
-		if err := m.Signed.AddKey(k.public, role); err != nil {
-			return nil, err
+	for _, role := range Roles() {
+		for _, s := range *r.keys.of(role) {
+			if err := addKey(&m.Signed, role, s.PublicKey()); err != nil {
+				return nil, err
+			}
 		}
 	}
-	return sign(m, rootKey)
+	m.Signed.Roles[metadata.ROOT].Threshold = threshold
+	if err := checkRoles(&m.Signed); err != nil {
+		return nil, err
+	}
+	return sign(ctx, m, r.keys.Root)
 }
 
-func (r *Repository) firstPublication(root []byte) error {
+func (r *Repository) firstPublication(ctx context.Context, root []byte) error {
 	t, err := trustedmetadata.New(root)
 	if err != nil {
 		return err
@@ -197,5 +252,5 @@ func (r *Repository) firstPublication(root []byte) error {
 	if err != nil {
 		return err
 	}
-	return r.publishTargets(context.Background(), map[string][]byte{feedTarget: append(settings, '\n')})
+	return r.publishTargets(ctx, map[string][]byte{feedTarget: append(settings, '\n')})
 }

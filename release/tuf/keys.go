@@ -1,158 +1,175 @@
 package tuf
 
 import (
+	"context"
 	"crypto/ed25519"
-	"crypto/rand"
-	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
-	"github.com/secure-systems-lab/go-securesystemslib/encrypted"
-	"github.com/sigstore/sigstore/pkg/signature"
+	"github.com/secure-systems-lab/go-securesystemslib/cjson"
 	"github.com/theupdateframework/go-tuf/v2/metadata"
 )
 
-// The key files. online signs snapshot and timestamp.
+// Role is what keys are for.
+type Role string
+
+// The roles that have keys.
 const (
-	rootKeyFile    = "root.key"
-	targetsKeyFile = "targets.key"
-	onlineKeyFile  = "online.key"
-	rootCopyFile   = "root.json"
+	RootRole    Role = "root"    // says which keys count
+	TargetsRole Role = "targets" // says what is published
+	OnlineRole  Role = "online"  // says that it is fresh, and stops releases: snapshot, timestamp, brake
 )
 
-// Key files are PEM: PKCS#8, or PKCS#8 sealed by scrypt and NaCl secretbox in the form that sigstore's tools read too.
-const (
-	plainBlock  = "PRIVATE KEY"
-	sealedBlock = "ENCRYPTED SIGSTORE PRIVATE KEY"
-	maxKeyFile  = 16 << 10
-)
+// Roles lists them.
+func Roles() []Role { return []Role{RootRole, TargetsRole, OnlineRole} }
 
-// key is one signing key.
-type key struct {
-	signer signature.Signer
-	public *metadata.Key
+// ParseRole reads the name of a role.
+func ParseRole(s string) (Role, error) {
+	if r := Role(s); slices.Contains(Roles(), r) {
+		return r, nil
+	}
+	return "", fmt.Errorf("role %.40q: it is root, targets or online", s)
 }
 
-func newKey(priv ed25519.PrivateKey) (*key, error) {
-	signer, err := signature.LoadED25519Signer(priv)
-	if err != nil {
-		return nil, err
+// metadataRoles are the roles of the metadata that a role's keys sign.
+func (r Role) metadataRoles() []string {
+	if r == OnlineRole {
+		return []string{metadata.SNAPSHOT, metadata.TIMESTAMP}
 	}
-	public, err := metadata.KeyFromPublicKey(priv.Public().(ed25519.PublicKey))
-	if err != nil {
-		return nil, err
-	}
-	return &key{signer: signer, public: public}, nil
+	return []string{string(r)}
 }
 
-// createKey makes a key and writes it to path, which must not exist.
-func createKey(path string, passphrase []byte) (*key, error) {
-	_, priv, err := ed25519.GenerateKey(rand.Reader)
-	if err != nil {
-		return nil, err
-	}
-	der, err := x509.MarshalPKCS8PrivateKey(priv)
-	if err != nil {
-		return nil, err
-	}
-	block := &pem.Block{Type: plainBlock, Bytes: der}
-	if len(passphrase) > 0 {
-		sealed, err := encrypted.Encrypt(der, passphrase)
-		if err != nil {
-			return nil, fmt.Errorf("encrypt %s: %w", path, err)
-		}
-		block = &pem.Block{Type: sealedBlock, Bytes: sealed}
-	}
-	if err := createFile(path, pem.EncodeToMemory(block), 0o600); err != nil {
-		return nil, err
-	}
-	return newKey(priv)
+// keyFile is the name of the first key of a role in a key directory; later ones are called ROLE-N.key.
+func (r Role) keyFile() string { return string(r) + ".key" }
+
+const rootCopyFile = "root.json"
+
+// Keys are the signers at hand. A role may have none.
+type Keys struct {
+	Root, Targets, Online []Signer
 }
 
-// loadKey reads a key file; ErrNoKey if there is none.
-func loadKey(path string, passphrase []byte) (*key, error) {
-	info, err := os.Stat(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%s: %w", path, ErrNoKey)
-	}
-	if err != nil {
-		return nil, err
-	}
-	if info.Size() > maxKeyFile {
-		return nil, fmt.Errorf("read key %s: %d bytes: %w", path, info.Size(), ErrMalformed)
-	}
-	if err := checkPrivate(info); err != nil {
-		return nil, fmt.Errorf("read key %s: %w", path, err)
-	}
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	priv, err := parseKey(text, passphrase)
-	if err != nil {
-		return nil, fmt.Errorf("read key %s: %w", path, err)
-	}
-	return newKey(priv)
-}
-
-func parseKey(text, passphrase []byte) (ed25519.PrivateKey, error) {
-	block, _ := pem.Decode(text)
-	if block == nil {
-		return nil, fmt.Errorf("no PEM block: %w", ErrMalformed)
-	}
-	der := block.Bytes
-	switch block.Type {
-	case plainBlock:
-	case sealedBlock:
-		if len(passphrase) == 0 {
-			return nil, fmt.Errorf("encrypted: %w", ErrPassphrase)
-		}
-		var err error
-		if der, err = encrypted.Decrypt(block.Bytes, passphrase); err != nil {
-			return nil, fmt.Errorf("decrypt: %w: %w", ErrPassphrase, err)
-		}
+// of returns the keys of a role.
+func (k *Keys) of(r Role) *[]Signer {
+	switch r {
+	case RootRole:
+		return &k.Root
+	case TargetsRole:
+		return &k.Targets
 	default:
-		return nil, fmt.Errorf("PEM block %.40q: %w", block.Type, ErrMalformed)
+		return &k.Online
 	}
-	parsed, err := x509.ParsePKCS8PrivateKey(der)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
-	}
-	priv, ok := parsed.(ed25519.PrivateKey)
-	if !ok {
-		return nil, fmt.Errorf("not an ed25519 key: %w", ErrMalformed)
-	}
-	return priv, nil
 }
 
-// keyring is what the publisher holds. Each may be nil.
-type keyring struct {
-	targets, online *key
-}
-
-// loadKeyring reads the keys for daily use; those that are not there stay nil. The root key is not among them: nothing that
-// this package does after Init needs it.
-func loadKeyring(dir string, passphrase []byte) (keyring, error) {
-	var k keyring
-	for name, to := range map[string]**key{targetsKeyFile: &k.targets, onlineKeyFile: &k.online} {
-		loaded, err := loadKey(filepath.Join(dir, name), passphrase)
-		if err != nil && !errors.Is(err, ErrNoKey) {
-			return keyring{}, err
+// signing returns the keys that sign a role's metadata.
+func (k *Keys) signing(role string) []Signer {
+	if role == brakeRole {
+		return k.Online
+	}
+	for _, r := range Roles() {
+		if slices.Contains(r.metadataRoles(), role) {
+			return *k.of(r)
 		}
-		*to = loaded
 	}
-	return k, nil
+	return nil
 }
 
-// sign replaces the signatures of m by one of k.
-func sign[T metadata.Roles](m *metadata.Metadata[T], k *key) ([]byte, error) {
-	m.ClearSignatures()
-	if _, err := m.Sign(k.signer); err != nil {
+// KeyFiles lists the key files of a role in a directory, which need not exist: ROLE.key and ROLE-*.key.
+func KeyFiles(dir string, r Role) ([]string, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
+	}
+	var files []string
+	for _, e := range entries {
+		more, _ := filepath.Match(string(r)+"-*.key", e.Name()) // the pattern is good
+		if more || e.Name() == r.keyFile() {
+			files = append(files, filepath.Join(dir, e.Name()))
+		}
+	}
+	return files, nil
+}
+
+// load adds to k, for daily use, what lies in the key directory for roles that have no key yet. The root key is not
+// among them: only a change of the root needs it.
+func (k *Keys) load(dir string, passphrase []byte) error {
+	for _, role := range []Role{TargetsRole, OnlineRole} {
+		to := k.of(role)
+		if len(*to) > 0 {
+			continue
+		}
+		files, err := KeyFiles(dir, role)
+		if err != nil {
+			return err
+		}
+		for _, path := range files {
+			loaded, err := LoadKey(path, passphrase)
+			if err != nil {
+				return err
+			}
+			*to = append(*to, loaded)
+		}
+	}
+	return nil
+}
+
+// sign replaces the signatures of m by those of the signers.
+func sign[T metadata.Roles](ctx context.Context, m *metadata.Metadata[T], signers []Signer) ([]byte, error) {
+	payload, err := cjson.EncodeCanonical(m.Signed)
+	if err != nil {
+		return nil, err
+	}
+	m.ClearSignatures()
+	for _, s := range signers {
+		one, err := signature(ctx, payload, s)
+		if err != nil {
+			return nil, err
+		}
+		m.Signatures = append(m.Signatures, one)
 	}
 	return m.ToBytes(false)
+}
+
+// signature asks s to sign and sees that it did: a command that signs something else must not reach the feed.
+func signature(ctx context.Context, payload []byte, s Signer) (metadata.Signature, error) {
+	public := s.PublicKey()
+	id, err := KeyID(public)
+	if err != nil {
+		return metadata.Signature{}, err
+	}
+	b, err := s.Sign(ctx, payload)
+	if err != nil {
+		return metadata.Signature{}, fmt.Errorf("key %s: %w", id[:12], err)
+	}
+	if !ed25519.Verify(public, payload, b) {
+		return metadata.Signature{}, fmt.Errorf("key %s: what it signs does not verify by its public key: %w", id[:12], ErrBadSignature)
+	}
+	return metadata.Signature{KeyID: id, Signature: b}, nil
+}
+
+// trustedSigners returns those of signers whose keys are trusted; ErrNoKey if they are fewer than the threshold.
+func trustedSigners(trusted []string, threshold int, signers []Signer) ([]Signer, error) {
+	var able []Signer
+	for _, s := range signers {
+		id, err := KeyID(s.PublicKey())
+		if err != nil {
+			return nil, err
+		}
+		if slices.Contains(trusted, id) {
+			able = append(able, s)
+		}
+	}
+	switch {
+	case len(able) >= threshold:
+		return able, nil
+	case len(able) == 0 && len(signers) > 0:
+		return nil, fmt.Errorf("other keys are trusted than what is at hand: %w", ErrNoKey)
+	case len(able) > 0:
+		return nil, fmt.Errorf("%d of the %d keys that must sign: %w", len(able), threshold, ErrNoKey)
+	}
+	return nil, ErrNoKey
 }

@@ -18,10 +18,10 @@ import (
 // is there). It is to be run on a timer.
 func (r *Repository) Refresh(ctx context.Context) error {
 	err := r.exclusively(ctx, func() error {
-		if r.keys.targets != nil && r.due(r.trusted.Targets[metadata.TARGETS].Signed.Expires, targetsLife) {
+		if len(r.keys.Targets) > 0 && r.due(r.trusted.Targets[metadata.TARGETS].Signed.Expires, targetsLife) {
 			return r.publishTargets(ctx, nil)
 		}
-		if b := r.trusted.Targets[brakeRole]; b != nil && r.due(b.Signed.Expires, brakeLife) && r.canSign(brakeRole, r.keys.online) == nil {
+		if b := r.trusted.Targets[brakeRole]; b != nil && r.due(b.Signed.Expires, brakeLife) && r.canSign(brakeRole) {
 			return r.publishBrake(ctx)
 		}
 		if r.due(r.trusted.Snapshot.Signed.Expires, snapshotLife) {
@@ -58,7 +58,7 @@ func (r *Repository) publishIndexes(ctx context.Context, changed map[string]*rel
 // step shows any of it to a reader. The brake is delegated, or signed again, where that is due.
 func (r *Repository) publishTargets(ctx context.Context, changed map[string][]byte) error {
 	m := r.trusted.Targets[metadata.TARGETS]
-	if err := r.canSign(metadata.TARGETS, r.keys.targets); err != nil {
+	if _, err := r.signers(metadata.TARGETS); err != nil {
 		return err
 	}
 	if r.delegateBrake() || r.due(r.trusted.Targets[brakeRole].Signed.Expires, brakeLife) {
@@ -76,7 +76,7 @@ func (r *Repository) publishTargets(ctx context.Context, changed map[string][]by
 	}
 	m.Signed.Version++
 	m.Signed.Expires = r.expiry(targetsLife)
-	meta, err := signAndWrite(ctx, r, m, metadata.TARGETS, r.keys.targets, versioned(m.Signed.Version, metadata.TARGETS), m.Signed.Version)
+	meta, err := signAndWrite(ctx, r, m, metadata.TARGETS, versioned(m.Signed.Version, metadata.TARGETS), m.Signed.Version)
 	if err != nil {
 		return err
 	}
@@ -96,7 +96,7 @@ func (r *Repository) publishSnapshot(ctx context.Context) error {
 	m := r.trusted.Snapshot
 	m.Signed.Version++
 	m.Signed.Expires = r.expiry(snapshotLife)
-	meta, err := signAndWrite(ctx, r, m, metadata.SNAPSHOT, r.keys.online, versioned(m.Signed.Version, metadata.SNAPSHOT), m.Signed.Version)
+	meta, err := signAndWrite(ctx, r, m, metadata.SNAPSHOT, versioned(m.Signed.Version, metadata.SNAPSHOT), m.Signed.Version)
 	if err != nil {
 		return err
 	}
@@ -108,16 +108,17 @@ func (r *Repository) publishTimestamp(ctx context.Context) error {
 	m := r.trusted.Timestamp
 	m.Signed.Version++
 	m.Signed.Expires = r.expiry(timestampLife)
-	_, err := signAndWrite(ctx, r, m, metadata.TIMESTAMP, r.keys.online, "timestamp.json", m.Signed.Version)
+	_, err := signAndWrite(ctx, r, m, metadata.TIMESTAMP, "timestamp.json", m.Signed.Version)
 	return err
 }
 
 // signAndWrite publishes one metadata file and returns how the next role vouches for it.
-func signAndWrite[T metadata.Roles](ctx context.Context, r *Repository, m *metadata.Metadata[T], role string, k *key, name string, version int64) (*metadata.MetaFiles, error) {
-	if err := r.canSign(role, k); err != nil {
+func signAndWrite[T metadata.Roles](ctx context.Context, r *Repository, m *metadata.Metadata[T], role, name string, version int64) (*metadata.MetaFiles, error) {
+	signers, err := r.signers(role)
+	if err != nil {
 		return nil, err
 	}
-	b, err := sign(m, k)
+	b, err := sign(ctx, m, signers)
 	if err != nil {
 		return nil, fmt.Errorf("sign %s: %w", role, err)
 	}
@@ -126,25 +127,25 @@ func signAndWrite[T metadata.Roles](ctx context.Context, r *Repository, m *metad
 	return meta, r.writeFile(ctx, r.metadataPath(name), b)
 }
 
-func (r *Repository) canSign(role string, k *key) error {
-	if k == nil {
-		return fmt.Errorf("sign %s: %w in %s", role, ErrNoKey, r.keyDir)
-	}
-	id, err := k.public.ID()
-	if err != nil {
-		return err
-	}
+// signers returns the keys that sign a role's metadata; ErrNoKey if too few of them are at hand.
+func (r *Repository) signers(role string) ([]Signer, error) {
+	var signers []Signer
+	var err error
 	if role == brakeRole {
-		d, err := brakeDelegation(r.trusted)
-		if err == nil && (d == nil || !slices.Contains(d.KeyIDs, id)) {
-			err = fmt.Errorf("sign %s: targets do not name the key in %s for it yet; publish once with the targets key: %w", role, r.keyDir, ErrNoKey)
-		}
-		return err
+		signers, err = r.brakeSigners()
+	} else {
+		trust := r.trusted.Root.Signed.Roles[role]
+		signers, err = trustedSigners(trust.KeyIDs, trust.Threshold, r.keys.signing(role))
 	}
-	if !slices.Contains(r.trusted.Root.Signed.Roles[role].KeyIDs, id) {
-		return fmt.Errorf("sign %s: the root trusts another key than the one in %s: %w", role, r.keyDir, ErrNoKey)
+	if err != nil {
+		return nil, fmt.Errorf("sign %s, keys in %s: %w", role, r.keyDir, err)
 	}
-	return nil
+	return signers, nil
+}
+
+func (r *Repository) canSign(role string) bool {
+	_, err := r.signers(role)
+	return err == nil
 }
 
 func (r *Repository) writeFile(ctx context.Context, path string, b []byte) error {

@@ -87,7 +87,7 @@ func (r *Repository) publish(ctx context.Context, q PublishRequest) ([]release.R
 }
 
 func (r *Repository) checkRequest(q PublishRequest) error {
-	if err := r.canSign(metadata.TARGETS, r.keys.targets); err != nil {
+	if _, err := r.signers(metadata.TARGETS); err != nil {
 		return err
 	}
 	if q.Version.IsZero() {

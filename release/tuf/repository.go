@@ -40,8 +40,10 @@ const maxMetadata = 5 << 20
 
 // OpenOptions says where the keys are.
 type OpenOptions struct {
-	KeyDir     string           // default as in InitOptions
-	Passphrase []byte           // of the keys, if they are encrypted
+	// KeyDir has the copy of the trusted root, and the key files of the roles that Keys has nothing for. Default as in InitOptions.
+	KeyDir     string
+	Passphrase []byte           // of the key files, if they are encrypted
+	Keys       Keys             // what is at hand beside them
 	Now        func() time.Time // default time.Now
 }
 
@@ -49,7 +51,7 @@ type OpenOptions struct {
 // to be served by any web server below one URL. It is safe for use by several processes, not by several goroutines.
 type Repository struct {
 	dir, keyDir string
-	keys        keyring
+	keys        Keys
 	now         func() time.Time
 	feed        feedSettings
 	root        []byte // given to Inspect
@@ -77,8 +79,8 @@ func Open(dir string, o OpenOptions) (*Repository, error) {
 	if r.now == nil {
 		r.now = time.Now
 	}
-	var err error
-	if r.keys, err = loadKeyring(r.keyDir, o.Passphrase); err != nil {
+	r.keys = o.Keys
+	if err := r.keys.load(r.keyDir, o.Passphrase); err != nil {
 		return nil, err
 	}
 	if err := r.load(); err != nil {

@@ -208,7 +208,7 @@ func TestRefresh(t *testing.T) {
 // A host that only refreshes holds no targets key.
 func TestRefreshWithTheOnlineKeyOnly(t *testing.T) {
 	f := newFeed(t)
-	if err := os.Remove(filepath.Join(f.repo.keyDir, targetsKeyFile)); err != nil {
+	if err := os.Remove(filepath.Join(f.repo.keyDir, TargetsRole.keyFile())); err != nil {
 		t.Fatal(err)
 	}
 	r, err := Open(f.repo.dir, OpenOptions{})

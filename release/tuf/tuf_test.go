@@ -41,7 +41,7 @@ func newFeed(t *testing.T) *feed {
 	t.Helper()
 	f := &feed{t: t, now: time.Now()}
 	dir := t.TempDir()
-	repo, err := Init(filepath.Join(dir, "feed"), InitOptions{App: "hello", PlaintextKeys: true, Now: func() time.Time { return f.now }})
+	repo, err := Init(t.Context(), filepath.Join(dir, "feed"), InitOptions{App: "hello", PlaintextKeys: true, Now: func() time.Time { return f.now }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -150,4 +150,14 @@ func sum(b []byte) [32]byte { return sha256.Sum256(b) }
 // later is a clock that is wrong by d.
 func later(d time.Duration) func() time.Time {
 	return func() time.Time { return time.Now().Add(d) }
+}
+
+// stranger is a key that no feed knows.
+func stranger(t *testing.T) []Signer {
+	t.Helper()
+	k, err := CreateKey(filepath.Join(t.TempDir(), "stranger.key"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return []Signer{k}
 }

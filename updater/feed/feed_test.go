@@ -34,7 +34,7 @@ type site struct {
 func newSite(t *testing.T, now func() time.Time) *site {
 	t.Helper()
 	s := &site{t: t, dir: filepath.Join(t.TempDir(), "feed")}
-	repo, err := tuf.Init(s.dir, tuf.InitOptions{App: "hello", Channels: []string{"stable"}, PlaintextKeys: true, Now: now})
+	repo, err := tuf.Init(t.Context(), s.dir, tuf.InitOptions{App: "hello", Channels: []string{"stable"}, PlaintextKeys: true, Now: now})
 	if err != nil {
 		t.Fatal(err)
 	}
