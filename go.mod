@@ -6,6 +6,7 @@ require (
 	aead.dev/minisign v0.3.0
 	github.com/gofrs/flock v0.13.1
 	github.com/hashicorp/go-version v1.9.0
+	github.com/klauspost/compress v1.20.3
 	github.com/minio/selfupdate v0.6.0
 	github.com/rogpeppe/go-internal v1.16.0
 	github.com/schollz/progressbar/v3 v3.19.1
