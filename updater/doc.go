@@ -8,7 +8,7 @@
 //
 //	  - check: a [Source] names candidates; policy chooses one or stops for a named reason;
 //	  - fetch, verify: into a private directory, no more than the signed length, against the signed SHA-256;
-//	  - stage: a short-lived child of our own executable verifies again (minisign too, where there is a
+//	  - stage: a short-lived child of our own executable decodes the payload, verifies again (minisign too, where there is a
 //	    signature) and writes the file that will be executed, with owner, mode and attributes of the installed one;
 //	  - prove: header, build information, then the candidate's own report, run in a clean environment;
 //	  - hand over: it is started from its staged name and serves on probation;
@@ -27,6 +27,9 @@
 // At every start the installed executable gets a second name in the state directory. So the version that runs
 // can be restored even when somebody else (a package manager, an administrator) has replaced the file and a restart with
 // it (HUP) failed: then [Updater.RestartFailed] lets the status say so, and Rollback puts that copy back.
+//
+// A candidate may come as a delta from the executable that is installed, which counts by its digest. Whatever goes wrong with a delta, the
+// full payload is taken in the same attempt. Formats are registered with package release; package updater/feed brings those of a feed.
 //
 // # What it refuses
 //

@@ -36,10 +36,11 @@ var ErrBusy = errors.New("another upgrade is under way")
 //	              ("exited", "start-timeout", …)
 //	usage         "bad-version", "bad-options", "no-source"
 //	policy        "version-unparsable", "wrong-platform", "older", "same-version", "yanked", "halted",
-//	              "stepping-stone", "quarantined", "backing-off", "rollout", "nothing-kept"
+//	              "stepping-stone", "quarantined", "backing-off", "rollout", "nothing-kept",
+//	              "unknown-format" (this program cannot decode what is offered)
 //	verification  "unsigned", "bad-signature", "bad-comment", "wrong-app", "digest-mismatch", "truncated",
 //	              "too-long", "not-executable", "wrong-format", "wrong-module", "wrong-version", "wrong-image", "damaged"
-//	              (a kept version); from a feed also "expired", "rollback", "bad-metadata"
+//	              (a kept version), "bad-payload", "bad-delta" (cannot be decoded); from a feed also "expired", "rollback", "bad-metadata"
 //	permission    "state-dir", "other-file-system", "setuid", "owner", "xattr"
 //	busy          "busy"
 //	undone        what the Handover names ("crashed", "hung", "ill", "commit"), else its text

@@ -12,10 +12,10 @@ import (
 	"github.com/moult-go/moult/release"
 )
 
-// fetch brings the payload of c into the private download directory: no more than its signed length, and
+// fetch brings one payload of c into the private download directory: no more than its signed length, and
 // verified before anything else opens it. The caller removes the file.
-func (u *Updater) fetch(ctx context.Context, r Request, c Candidate) (string, error) {
-	path := filepath.Join(u.dir, "download", c.Digest.Short()+".part")
+func (u *Updater) fetch(ctx context.Context, r Request, c Candidate, p way) (string, error) {
+	path := filepath.Join(u.dir, "download", p.SHA256.Short()+".part")
 	f, err := createFresh(path, 0o600)
 	if err != nil {
 		return "", fail(diskClass(err), "io", "fetch version %s: %w", c.Version, err)
@@ -23,18 +23,18 @@ func (u *Updater) fetch(ctx context.Context, r Request, c Candidate) (string, er
 	w := &download{
 		f:    f,
 		hash: sha256.New(),
-		left: c.Length,
+		left: p.Length,
 		note: func(done int64) {
-			r.event(Event{Phase: PhaseFetch, Version: c.Version.String(), Done: done, Total: c.Length})
+			r.event(Event{Phase: PhaseFetch, Version: c.Version.String(), Done: done, Total: p.Length})
 		},
 	}
-	w.note(0)
+	r.event(Event{Phase: PhaseFetch, Version: c.Version.String(), Total: p.Length, Message: p.what()})
 	u.step("fetch")
-	err = u.o.Source.Fetch(ctx, u.query(), c.Full, w)
+	err = u.o.Source.Fetch(ctx, u.query(), p.Payload, w)
 	if cerr := f.Close(); err == nil {
 		err = cerr
 	}
-	if err = u.fetched(ctx, c, w, err); err != nil {
+	if err = u.fetched(ctx, c, p, w, err); err != nil {
 		os.Remove(path)
 		return "", err
 	}
@@ -43,17 +43,17 @@ func (u *Updater) fetch(ctx context.Context, r Request, c Candidate) (string, er
 }
 
 // fetched judges a download. What we found ourselves counts before what the source said.
-func (u *Updater) fetched(ctx context.Context, c Candidate, w *download, err error) error {
+func (u *Updater) fetched(ctx context.Context, c Candidate, p way, w *download, err error) error {
 	switch {
 	case w.err != nil:
 		return w.err
 	case err != nil:
 		return asError(ctx, fmt.Errorf("fetch version %s from %s: %w", c.Version, u.o.Source, err), Temporary, "network")
 	case w.left > 0:
-		return fail(Verification, "truncated", "fetch version %s: %d of %d bytes", c.Version, c.Length-w.left, c.Length)
+		return fail(Verification, "truncated", "fetch version %s: %d of %d bytes", c.Version, p.Length-w.left, p.Length)
 	}
-	if d := release.Digest(w.hash.Sum(nil)); d != c.Digest {
-		return fail(Verification, "digest-mismatch", "fetch version %s: sha256 is %s, want %s", c.Version, d, c.Digest)
+	if d := release.Digest(w.hash.Sum(nil)); d != p.SHA256 {
+		return fail(Verification, "digest-mismatch", "fetch version %s: sha256 is %s, want %s", c.Version, d, p.SHA256)
 	}
 	return nil
 }

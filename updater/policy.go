@@ -39,7 +39,7 @@ type Turn struct {
 // passing are the stops that say something of one release only: what is older and may be taken is taken meanwhile. A build
 // in quarantine or backing off is none of them: it failed here, and the next one may fail for the same reason; so an operator
 // finds the version that was left, and not a third one.
-var passing = []string{"halted", "yanked", "stepping-stone", "rollout"}
+var passing = []string{"halted", "yanked", "stepping-stone", "unknown-format", "rollout"}
 
 // Choose returns the newest offer that h may take at this instant, or, if there is none, the newest at all and the first
 // reason against it; of an explicit r.Version only that. What the host has already is no error but a choice without a Stop.
@@ -107,7 +107,7 @@ func (h Host) queue(offered []Candidate) []Candidate {
 func (h Host) fits(c Candidate) bool { return h.Platform.Runs(c.Platform) }
 
 // judge finds the first reason against c, in this order: no comparable version, platform, what leads back, yanked, halted,
-// stepping stone, quarantine, a failed attempt, rollout share, disk space.
+// stepping stone, unknown format, quarantine, a failed attempt, rollout share, disk space.
 func (h Host) judge(c Candidate, r Request, now time.Time) Choice {
 	v := Choice{Candidate: c}
 	switch {
@@ -118,7 +118,7 @@ func (h Host) judge(c Candidate, r Request, now time.Time) Choice {
 		v.Stop = fail(Policy, "wrong-platform", "version %s is offered for %s, and this is %s", c.Version, c.Platform, h.Platform)
 	case c.Digest == h.Digest:
 	default:
-		for _, rule := range []func(*Choice, Request, time.Time){h.direction, h.publisher, h.history, h.share, h.space} {
+		for _, rule := range []func(*Choice, Request, time.Time){h.direction, h.publisher, h.format, h.history, h.share, h.space} {
 			if rule(&v, r, now); v.Stop != nil {
 				break
 			}
@@ -169,6 +169,14 @@ func stopped(reason string, c Candidate, s *release.Stop) *Error {
 	return fail(Policy, reason, "version %s was %s by its publisher at %s: %s", c.Version, reason, s.Since.UTC().Format(time.RFC3339), why)
 }
 
+// format refuses what this program cannot decode; an older release may bring one that can.
+func (h Host) format(v *Choice, _ Request, _ time.Time) {
+	if c := v.Candidate; len(c.ways(h.Digest)) == 0 {
+		v.Stop = fail(Policy, "unknown-format", "version %s is offered in the format %.16q, which this program cannot decode: a release in between, or one installed by hand, comes first",
+			c.Version, c.Full.Format)
+	}
+}
+
 // history heeds what became of the build here.
 func (h Host) history(v *Choice, r Request, now time.Time) {
 	c := v.Candidate
@@ -213,7 +221,7 @@ func (h Host) space(v *Choice, _ Request, _ time.Time) {
 		return
 	}
 	c := v.Candidate
-	if need := 2*uint64(c.Length) + headroom; c.Length < 0 || free < need {
+	if need := uint64(c.Full.Length) + uint64(c.Length) + headroom; c.Length < 0 || c.Full.Length < 0 || free < need {
 		v.Stop = fail(Temporary, "disk-space", "version %s needs %d MB of free space, %d MB are left", c.Version, need>>20, free>>20)
 	}
 }

@@ -25,6 +25,7 @@ func TestPolicy(t *testing.T) {
 	with := func(c Candidate, change func(*Candidate)) Candidate { change(&c); return c }
 	halted := func(c *Candidate) { c.Halted = &release.Stop{Reason: "slow", Since: now} }
 	yanked := func(c *Candidate) { c.Yanked = &release.Stop{Since: now} }
+	future := func(c *Candidate) { c.Full.Format = "future" }
 	from := func(minimum string) func(*Candidate) {
 		return func(c *Candidate) { c.Minimum = release.MustParseVersion(minimum) }
 	}
@@ -97,6 +98,8 @@ func TestPolicy(t *testing.T) {
 		{name: "stepping stone in quarantine", offers: list(with(offered("2.0.0", host, 2), from("1.5.0")), offered("1.5.0", host, 66)), want: "2.0.0", stop: "stepping-stone"},
 		{name: "dev has no stepping stone", version: "dev", offers: list(with(offered("2.0.0", host, 2), from("1.5.0"))),
 			request: Request{Manual: true, Version: "2.0.0"}, want: "2.0.0"},
+		{name: "unknown format", offers: list(with(offered("1.1.0", host, 1), future)), want: "1.1.0", stop: "unknown-format"},
+		{name: "unknown format, an older one that is known", offers: list(with(offered("1.2.0", host, 2), future), offered("1.1.0", host, 1)), want: "1.1.0"},
 		{name: "its turn has come", offers: list(with(offered("1.1.0", host, 1), turn(0))), want: "1.1.0"},
 		{name: "its turn comes", offers: list(with(offered("1.1.0", host, 1), turn(2*time.Hour))), want: "1.1.0", stop: "rollout", turn: "1.1.0 14"},
 		{name: "its turn comes, by hand", offers: list(with(offered("1.1.0", host, 1), turn(2*time.Hour))), request: Request{Manual: true}, want: "1.1.0"},

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"github.com/minio/selfupdate"
@@ -22,10 +23,14 @@ func init() { role.Handle(role.Stage, stageRole) }
 
 // stageJob is what a staging child is asked for, on its standard input.
 type stageJob struct {
-	Payload   string         `json:"payload"` // verified once already
-	Target    string         `json:"target"`  // in a private directory that is empty
-	Length    int64          `json:"length"`
-	Digest    release.Digest `json:"digest"`
+	Payload   string         `json:"payload"` // verified once already, as a file
+	Size      int64          `json:"size"`    // bytes of the payload
+	Format    release.Format `json:"format"`
+	From      release.Digest `json:"from,omitzero"`        // of the executable that a delta starts from
+	Base      string         `json:"base,omitempty"`       // path of that executable
+	Dir       string         `json:"dir"`                  // private, and empty
+	Length    int64          `json:"length"`               // bytes of the executable
+	Digest    release.Digest `json:"digest"`               // of the executable
 	PublicKey string         `json:"public_key,omitempty"` // minisign
 	Signature string         `json:"signature,omitempty"`  // path of a file
 }
@@ -34,21 +39,25 @@ type stageJob struct {
 // from a child that failed by its being an answer at all.
 type stageAnswer struct {
 	Refused string `json:"refused,omitempty"` // the payload is not what was signed
+	Reason  string `json:"reason,omitempty"`  // of the refusal
 	Failed  string `json:"failed,omitempty"`  // it could not be written
 }
 
-// stageTimeout bounds a staging child: it copies one file.
+// stageTimeout bounds a staging child: it decodes one file.
 const stageTimeout = 5 * time.Minute
 
-// stage turns the payload into an executable at the name that will be executed and, in the end, renamed over
-// the install path: in a fresh private directory, with owner, mode and attributes of the installed one, durable.
-func (u *Updater) stage(ctx context.Context, c Candidate, payload, target string) error {
+// stage turns a payload, which lies in the file payload, into an executable at the name that will be executed and, in the end,
+// renamed over the install path: in a fresh private directory, with owner, mode and attributes of the installed one, durable.
+func (u *Updater) stage(ctx context.Context, c Candidate, p way, payload, target string) error {
 	dir := filepath.Dir(target)
 	if err := freshDir(dir); err != nil {
 		return fail(diskClass(err), "io", "stage version %s: %w", c.Version, err)
 	}
 	u.step("stage dir")
-	job := stageJob{Payload: payload, Target: target, Length: c.Length, Digest: c.Digest}
+	job := stageJob{Payload: payload, Size: p.Length, Format: p.Format, From: p.From, Dir: dir, Length: c.Length, Digest: c.Digest}
+	if p.isDelta() {
+		job.Base = u.path
+	}
 	if m := c.Minisign; m != nil {
 		job.PublicKey, job.Signature = m.PublicKey, payload+".minisig"
 		if err := os.WriteFile(job.Signature, []byte(m.Signature), 0o600); err != nil {
@@ -64,7 +73,7 @@ func (u *Updater) stage(ctx context.Context, c Candidate, payload, target string
 		return asError(ctx, fmt.Errorf("stage version %s: %w", c.Version, err), Failed, "stage-failed")
 	}
 	u.step("stage child")
-	if err := u.finishStaged(target, c); err != nil {
+	if err := u.finishStaged(job, target, c); err != nil {
 		return asError(ctx, fmt.Errorf("stage version %s: %w", c.Version, err), diskClass(err), "io")
 	}
 	u.step("stage finished")
@@ -109,12 +118,15 @@ func (j stageJob) refusal(a stageAnswer) error {
 	case a.Refused == "":
 		return nil
 	}
-	reason := "bad-signature"
-	if j.PublicKey == "" {
-		reason = "digest-mismatch"
+	reason := a.Reason
+	if !slices.Contains(refusals, reason) {
+		reason = "bad-payload"
 	}
 	return fail(Verification, reason, "stage: %s", printable(a.Refused, maxWords))
 }
+
+// refusals are the reasons that a staging child may give.
+var refusals = []string{"digest-mismatch", "too-long", "bad-delta", "bad-payload", "bad-signature"}
 
 // stageRole is the child's side.
 func stageRole(channel *os.File) error {
@@ -122,7 +134,7 @@ func stageRole(channel *os.File) error {
 	if err := json.NewDecoder(io.LimitReader(os.Stdin, role.MaxReport)).Decode(&job); err != nil {
 		return fmt.Errorf("read the job: %w", err)
 	}
-	// The payload is read into one growing buffer: collect early what it leaves behind.
+	// The executable is held in memory: collect early what comes beside it.
 	debug.SetGCPercent(20)
 	if err := lowerSelf(job.Length); err != nil {
 		return err
@@ -130,42 +142,94 @@ func stageRole(channel *os.File) error {
 	return json.NewEncoder(channel).Encode(job.do())
 }
 
-// do lets selfupdate check and write the executable. It writes ".NAME.new" beside the target, neither
-// exclusively nor durably, which is why the directory is private and fresh, and the rest is ours. Its CommitBinary, which
-// leaves a moment with no executable, is never called.
-func (j stageJob) do() (a stageAnswer) {
-	refuse := func(err error) stageAnswer {
-		var onDisk *fs.PathError
-		if errors.As(err, &onDisk) {
-			return stageAnswer{Failed: err.Error()}
-		}
-		return stageAnswer{Refused: err.Error()}
+// base is the file that selfupdate patches: a copy of the installed executable, or empty where there is nothing to start
+// from. What it makes of that stands at made.
+func (j stageJob) base() string { return filepath.Join(j.Dir, "base") }
+func (j stageJob) made() string { return filepath.Join(j.Dir, ".base.new") }
+
+// do lets selfupdate make, check and write the executable. It writes neither exclusively nor durably, which is why the
+// directory is private and fresh, and the rest is ours. Its CommitBinary, which leaves a moment with no executable, is never called.
+func (j stageJob) do() stageAnswer {
+	if err := j.layBase(); err != nil {
+		return j.answer(err, nil)
 	}
 	f, err := os.Open(j.Payload)
 	if err != nil {
-		return refuse(err)
+		return j.answer(err, nil)
 	}
 	defer f.Close()
-	o := selfupdate.Options{TargetPath: j.Target, TargetMode: 0o700, Checksum: j.Digest[:]}
+	p := &patcher{d: release.Decoding{Format: j.Format, Size: j.Size, Length: j.Length, SHA256: j.Digest, From: j.From}}
+	o := selfupdate.Options{TargetPath: j.base(), TargetMode: 0o700, Checksum: j.Digest[:], Patcher: p}
 	if j.PublicKey != "" {
 		o.Verifier = selfupdate.NewVerifier()
 		if err := o.Verifier.LoadFromFile(j.Signature, j.PublicKey); err != nil {
-			return refuse(err)
+			return j.answer(err, nil)
 		}
 	}
-	if err := selfupdate.PrepareAndCheckBinary(io.LimitReader(f, j.Length+1), o); err != nil {
-		return refuse(err)
+	return j.answer(selfupdate.PrepareAndCheckBinary(f, o), p.err)
+}
+
+// errWrongBase says that the installed executable is not the one that the delta starts from.
+var errWrongBase = errors.New("the installed executable is not the one that the delta starts from")
+
+// layBase puts what the payload starts from into the directory.
+func (j stageJob) layBase() error {
+	dst, err := createFresh(j.base(), 0o600)
+	if err != nil {
+		return err
 	}
-	return stageAnswer{}
+	defer dst.Close()
+	if j.From.IsZero() {
+		return nil
+	}
+	src, err := os.Open(j.Base)
+	if err != nil {
+		return err
+	}
+	defer src.Close()
+	d, _, err := release.DigestReader(io.TeeReader(src, dst))
+	if err == nil && d != j.From {
+		err = errWrongBase
+	}
+	return err
+}
+
+// answer gives an error its reason. decoding is the part of it that came from the decoder: what fails after that is the signature.
+func (j stageJob) answer(err, decoding error) stageAnswer {
+	var onDisk *fs.PathError
+	if err == nil {
+		return stageAnswer{}
+	}
+	if errors.As(err, &onDisk) {
+		return stageAnswer{Failed: err.Error()}
+	}
+	a := stageAnswer{Refused: err.Error()}
+	switch {
+	case errors.Is(err, errWrongBase):
+		a.Reason = "bad-delta"
+	case decoding == nil:
+		a.Reason = "bad-signature"
+	case errors.Is(decoding, release.ErrDigest):
+		a.Reason = "digest-mismatch"
+	case errors.Is(decoding, release.ErrTooLong):
+		a.Reason = "too-long"
+	case !j.From.IsZero():
+		a.Reason = "bad-delta"
+	default:
+		a.Reason = "bad-payload"
+	}
+	return a
 }
 
 // finishStaged gives the file its name and metadata, makes it durable, and reads it back from the disk.
-func (u *Updater) finishStaged(target string, c Candidate) error {
-	written := filepath.Join(filepath.Dir(target), "."+filepath.Base(target)+".new")
-	if _, err := identifyFile(written); err != nil {
+func (u *Updater) finishStaged(job stageJob, target string, c Candidate) error {
+	if _, err := identifyFile(job.made()); err != nil {
 		return err
 	}
-	if err := os.Rename(written, target); err != nil {
+	if err := os.Remove(job.base()); err != nil {
+		return err
+	}
+	if err := os.Rename(job.made(), target); err != nil {
 		return err
 	}
 	if err := copyMetadata(u.path, target); err != nil {

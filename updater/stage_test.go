@@ -37,12 +37,12 @@ func stageOne(t *testing.T, b *bench, payload []byte, m *Minisign) (string, erro
 	c := b.source.offer("1.1.0", payload)
 	c.Minisign = m
 	b.lock()
-	file, err := b.fetch(t.Context(), Request{}, c)
+	file, err := b.fetch(t.Context(), Request{}, c, way{Payload: c.Full})
 	if err != nil {
 		t.Fatal(err)
 	}
 	target := b.versionFile(build{c.Version.String(), c.Digest})
-	return target, b.stage(t.Context(), c, file, target)
+	return target, b.stage(t.Context(), c, way{Payload: c.Full}, file, target)
 }
 
 func TestStageVerifiesMinisign(t *testing.T) {
@@ -109,6 +109,6 @@ func TestStageEndsWithItsContext(t *testing.T) {
 	defer cancel()
 	<-ctx.Done()
 	c := b.source.offer("1.1.0", []byte("payload"))
-	err := b.stage(ctx, c, os.DevNull, b.versionFile(build{"1.1.0", c.Digest}))
+	err := b.stage(ctx, c, way{Payload: c.Full}, os.DevNull, b.versionFile(build{"1.1.0", c.Digest}))
 	wantError(t, err, Failed, "interrupted")
 }

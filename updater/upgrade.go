@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 
 	"github.com/moult-go/moult/release"
@@ -133,20 +134,43 @@ func (u *Updater) stillInstalled() error {
 
 // bring takes the candidate c from its source to the install path.
 func (u *Updater) bring(ctx context.Context, r Request, t *trial, c Candidate) error {
-	payload, err := u.fetch(ctx, r, c)
-	if err != nil {
-		return err
+	ways := c.ways(t.rec.FromDigest)
+	if len(ways) == 0 { // what stands at the install path is not what the policy saw
+		return fail(Policy, "unknown-format", "version %s: no payload that this program can decode", c.Version)
 	}
-	version := t.build.Version
-	r.event(Event{Phase: PhaseVerify, Version: version, Message: "sha256 " + c.Digest.String()})
-	r.event(Event{Phase: PhaseStage, Version: version})
-	if err := u.stage(ctx, c, payload, t.path); err != nil {
-		return err
+	for i, p := range ways {
+		err := u.fetchAndStage(ctx, r, t, c, p)
+		if err == nil {
+			break
+		}
+		if i == len(ways)-1 || ctx.Err() != nil {
+			return err
+		}
+		// Whatever is wrong with a delta says nothing about the build.
+		reason := asError(ctx, err, Failed, "io").Reason
+		u.log.Warn("delta not used, full download instead", "version", c.Version.String(), "reason", reason, "err", err)
+		r.event(Event{Phase: PhaseFetch, Version: c.Version.String(), Message: "the delta cannot be used (" + reason + "): full download"})
 	}
 	if err := u.enter(journalStaged); err != nil {
 		return err
 	}
 	return u.proveAndApply(ctx, r, t)
+}
+
+func (u *Updater) fetchAndStage(ctx context.Context, r Request, t *trial, c Candidate, p way) error {
+	payload, err := u.fetch(ctx, r, c, p)
+	if err != nil {
+		return err
+	}
+	defer os.Remove(payload)
+	version := t.build.Version
+	r.event(Event{Phase: PhaseVerify, Version: version, Message: "sha256 " + c.Digest.String()})
+	r.event(Event{Phase: PhaseStage, Version: version, Message: p.what()})
+	if err := u.stage(ctx, c, p, payload, t.path); err != nil {
+		return err
+	}
+	u.log.Info("staged", "version", version, "payload", p.what(), "bytes", p.Length, "full", c.Full.Length)
+	return nil
 }
 
 func (u *Updater) proveAndApply(ctx context.Context, r Request, t *trial) error {
