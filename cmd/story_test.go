@@ -3,6 +3,7 @@
 package cmd_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"net"
@@ -83,7 +84,8 @@ func TestMain(m *testing.M) {
 //	stop                     sends TERM to the first process of the line and waits until none is left
 //	killall, killfirst       kill -9, of all processes or of the first
 //	servefeed DIR            serves a feed with cmd/app, on $feed
-//	spoil, unlink, restore DIR VERSION   change the artifact of a version in a feed
+//	spoil, unlink PATTERN    change a byte of files, or remove them
+//	restore                  puts all of those back
 func TestStories(t *testing.T) {
 	bin, err := build()
 	if err != nil {
@@ -99,7 +101,7 @@ func TestStories(t *testing.T) {
 			e.Setenv("addr", addr)
 			e.Setenv("bin", bin)
 			e.Setenv("PATH", filepath.Join(e.WorkDir, "opt")+":"+bin+":"+os.Getenv("PATH"))
-			e.Values["story"] = &story{dir: e.WorkDir, addr: addr, bin: bin}
+			e.Values["story"] = &story{dir: e.WorkDir, addr: addr, bin: bin, originals: map[string][]byte{}}
 			for _, d := range []string{"opt", "drop", "www"} {
 				if err := os.MkdirAll(filepath.Join(e.WorkDir, d), 0o755); err != nil {
 					return err
@@ -124,7 +126,7 @@ type story struct {
 	dir, addr, bin string
 	cmd            *exec.Cmd
 	load           *gracetest.Load
-	removed        string // path of an artifact that a story took away
+	originals      map[string][]byte // of files that the story spoiled or took away
 }
 
 func command(f func(*story, *testscript.TestScript, []string) error) func(*testscript.TestScript, bool, []string) {
@@ -425,48 +427,44 @@ func (s *story) serveFeed(ts *testscript.TestScript, args []string) error {
 	return nil
 }
 
-// artifact finds the file of a version in a feed by its content.
-func (s *story) artifact(dir, version string) (path, original string, err error) {
-	original = filepath.Join(s.bin, version)
-	d, _, err := release.DigestFile(original)
-	if err != nil {
-		return "", "", err
+// eachFile does something to every file that a pattern names, of which the original is kept.
+func (s *story) eachFile(pattern string, do func(path string, original []byte) error) error {
+	files, err := filepath.Glob(filepath.Join(s.dir, pattern))
+	if err != nil || len(files) == 0 {
+		return fmt.Errorf("no files %s: %w", pattern, err)
 	}
-	err = filepath.WalkDir(filepath.Join(s.dir, dir), func(p string, _ os.DirEntry, err error) error {
-		if strings.HasPrefix(filepath.Base(p), d.String()) {
-			path = p
+	for _, path := range files {
+		if s.originals[path] == nil {
+			if s.originals[path], err = os.ReadFile(path); err != nil {
+				return err
+			}
 		}
-		return err
-	})
-	if err == nil && path == "" {
-		path = s.removed
+		if err := do(path, s.originals[path]); err != nil {
+			return err
+		}
 	}
-	s.removed = path
-	return path, original, err
+	return nil
 }
 
 func (s *story) spoil(_ *testscript.TestScript, args []string) error {
-	path, original, err := s.artifact(args[0], args[1])
-	if err != nil {
-		return err
-	}
-	return copyFile(original, path, func(b []byte) []byte { b[len(b)/2] ^= 1; return b })
+	return s.eachFile(args[0], func(path string, original []byte) error {
+		b := bytes.Clone(original)
+		b[len(b)/2] ^= 1
+		return os.WriteFile(path, b, 0o644)
+	})
 }
 
 func (s *story) unlink(_ *testscript.TestScript, args []string) error {
-	path, _, err := s.artifact(args[0], args[1])
-	if err != nil {
-		return err
-	}
-	return os.Remove(path)
+	return s.eachFile(args[0], func(path string, _ []byte) error { return os.Remove(path) })
 }
 
-func (s *story) restore(_ *testscript.TestScript, args []string) error {
-	path, original, err := s.artifact(args[0], args[1])
-	if err != nil {
-		return err
+func (s *story) restore(*testscript.TestScript, []string) error {
+	for path, original := range s.originals {
+		if err := os.WriteFile(path, original, 0o644); err != nil {
+			return err
+		}
 	}
-	return copyFile(original, path, nil)
+	return nil
 }
 
 func until(cond func() bool) bool {

@@ -14,6 +14,7 @@ import (
 
 func newPublish() *cobra.Command {
 	var keys keyFlags
+	var payloads payloadFlags
 	var version, platform string
 	var q tuf.PublishRequest
 	cmd := &cobra.Command{
@@ -37,6 +38,7 @@ its platform. Servers see all of the release or nothing of it.`,
 			if err != nil {
 				return err
 			}
+			payloads.apply(&q)
 			repo, err := keys.open(cmd, args[0])
 			if err != nil {
 				return err
@@ -55,6 +57,7 @@ its platform. Servers see all of the release or nothing of it.`,
 	f.StringVar(&q.Channel, "channel", "beta", "`channel` to publish in")
 	f.StringVar(&q.Notes, "notes", "", "what is new, for people")
 	f.BoolVar(&q.Force, "force", false, "also if the version is not newer than the channel's newest, or was published with other bytes")
+	payloads.add(cmd)
 	keys.add(cmd)
 	return cmd
 }

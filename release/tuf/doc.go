@@ -9,7 +9,7 @@
 //	metadata/timestamp.json         which publication is the latest; the only file that changes under its name
 //	targets/HEX.brake.json          what the online key has stopped (release.Brake)
 //	targets/CHANNEL/HEX.os-arch.json   the index of a channel and platform (release.Index)
-//	targets/VERSION/HEX.app-os-arch    an executable, vouched for by the index
+//	targets/VERSION/HEX.app-os-arch.zst    an executable, compressed; vouched for by the index
 //
 // Any web server, bucket or CDN serves it: everything but timestamp.json may be cached for ever, and timestamp.json for
 // some minutes. Query strings and cookies are never used.

@@ -2,12 +2,9 @@ package tuf
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -22,6 +19,10 @@ type PublishRequest struct {
 	Channel string // default "beta"
 	Files   []File
 	Notes   string
+	// Uncompressed stores the executables as they are. Default: as zstd, where that makes them smaller.
+	Uncompressed bool
+	// Progress hears how far storing has come; may be nil. It is called by one goroutine at a time and holds it up.
+	Progress func(Progress)
 	// Force allows a version that is not newer than the newest of its channel and platform, and other bytes for a version
 	// that some channel has already.
 	Force bool
@@ -62,6 +63,7 @@ func (r *Repository) publish(ctx context.Context, q PublishRequest) ([]release.R
 	}
 	var out []release.Release
 	changed := make(map[string]*release.Index)
+	report := &reporter{f: q.Progress}
 	for _, f := range q.Files {
 		path := release.IndexPath(q.Channel, f.Platform)
 		ix := indexes[path]
@@ -71,7 +73,7 @@ func (r *Repository) publish(ctx context.Context, q PublishRequest) ([]release.R
 		if err := checkNewer(ix, q); err != nil {
 			return nil, err
 		}
-		artifact, err := r.store(ctx, q.Version, f, func(d release.Digest) error {
+		artifact, err := r.store(ctx, q, f, report, func(d release.Digest) error {
 			return f.check(indexes, q, d)
 		})
 		if err != nil {
@@ -156,38 +158,6 @@ func checkConflict(indexes map[string]*release.Index, q PublishRequest, p releas
 		}
 	}
 	return nil
-}
-
-// store copies a payload into the repository under the name that its digest gives, unless check refuses that digest.
-func (r *Repository) store(ctx context.Context, v release.Version, f File, check func(release.Digest) error) (release.Artifact, error) {
-	name := r.feed.App + "-" + f.Platform.FileName()
-	if f.Platform.OS == "windows" {
-		name += ".exe"
-	}
-	// "+" is a space to some object stores.
-	full := release.Payload{Path: strings.ReplaceAll(v.String(), "+", "~") + "/" + name}
-	a := release.Artifact{}
-	src, err := os.Open(f.Path)
-	if err != nil {
-		return a, err
-	}
-	defer src.Close()
-	dst, err := newPending(filepath.Dir(r.targetPath(full.Path, release.Digest{})))
-	if err != nil {
-		return a, err
-	}
-	defer dst.discard()
-	h := sha256.New()
-	if a.Length, err = io.Copy(io.MultiWriter(dst, h), contextReader{ctx, src}); err != nil {
-		return a, err
-	}
-	a.SHA256 = release.Digest(h.Sum(nil))
-	full.Length, full.SHA256 = a.Length, a.SHA256
-	a.Full = full
-	if err := errors.Join(a.Check(), check(a.SHA256)); err != nil {
-		return a, err
-	}
-	return a, r.reveal(dst, r.targetPath(full.Path, full.SHA256))
 }
 
 // contextReader ends a long copy when its context does.

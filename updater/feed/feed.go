@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/moult-go/moult/release"
+	_ "github.com/moult-go/moult/release/payload" // its formats
 	"github.com/moult-go/moult/release/tuf"
 	"github.com/moult-go/moult/updater"
 )

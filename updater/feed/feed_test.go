@@ -33,6 +33,11 @@ type site struct {
 
 func newSite(t *testing.T, now func() time.Time) *site {
 	t.Helper()
+	return newSiteOf(t, now, true)
+}
+
+func newSiteOf(t *testing.T, now func() time.Time, uncompressed bool) *site {
+	t.Helper()
 	s := &site{t: t, dir: filepath.Join(t.TempDir(), "feed")}
 	repo, err := tuf.Init(t.Context(), s.dir, tuf.InitOptions{App: "hello", Channels: []string{"stable"}, PlaintextKeys: true, Now: now})
 	if err != nil {
@@ -43,7 +48,7 @@ func newSite(t *testing.T, now func() time.Time) *site {
 		t.Fatal(err)
 	}
 	_, err = repo.Publish(t.Context(), tuf.PublishRequest{
-		Version: release.MustParseVersion("1.2.3"), Channel: "stable", Notes: "fixes",
+		Version: release.MustParseVersion("1.2.3"), Channel: "stable", Notes: "fixes", Uncompressed: uncompressed,
 		Files: []tuf.File{{Path: file, Platform: release.Host()}},
 	})
 	if err != nil {
@@ -87,6 +92,28 @@ func TestOffersAndFetches(t *testing.T) {
 	q.Channel = "beta"
 	if offered, err := src.Check(t.Context(), q); err != nil || len(offered) != 0 {
 		t.Errorf("channel that is not there: %v, %v", offered, err)
+	}
+}
+
+// Who imports this package can decode what a feed holds.
+func TestFormatsAreKnown(t *testing.T) {
+	s := newSiteOf(t, nil, false)
+	src := feed.New(s.url, s.root)
+	offered, err := src.Check(t.Context(), s.query)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := offered[0]
+	if c.Full.Format != release.Zstd || c.Full.Length >= c.Length {
+		t.Fatalf("offered %+v", c)
+	}
+	var file, got bytes.Buffer
+	if err := src.Fetch(t.Context(), s.query, c.Full, &file); err != nil {
+		t.Fatal(err)
+	}
+	d := release.Decoding{Format: c.Full.Format, Size: c.Full.Length, Length: c.Length, SHA256: c.Digest}
+	if err := release.Decode(&got, &file, d); err != nil || !bytes.Equal(got.Bytes(), payload) {
+		t.Errorf("decoded %d bytes, %v", got.Len(), err)
 	}
 }
 
