@@ -12,11 +12,13 @@ import (
 
 func newRefresh() *cobra.Command {
 	var keys keyFlags
+	var life time.Duration
 	cmd := &cobra.Command{
 		Use:   "refresh DIR",
 		Short: "Sign again that the feed is fresh",
 		Long: `Sign the timestamp of the feed in DIR again, and whatever else is past half of its time. Run it on a timer, every day: a feed that nobody refreshes
-stops updates after two weeks, so that nobody can hold servers back by serving them an old copy for ever.`,
+stops updates after two weeks, so that nobody can hold servers back by serving them an old copy for ever. With a timer that you trust, let
+timestamps hold for less: --timestamp-life 72h.`,
 		Example: "  moult refresh feed",
 		Args:    nArgs(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -24,13 +26,19 @@ stops updates after two weeks, so that nobody can hold servers back by serving t
 			if err != nil {
 				return err
 			}
-			if err := repo.Refresh(cmd.Context()); err != nil {
+			if life == 0 {
+				err = repo.Refresh(cmd.Context())
+			} else {
+				err = repo.SetTimestampLife(cmd.Context(), life)
+			}
+			if err != nil {
 				return err
 			}
 			warnExpiry(cmd, repo)
 			return emit(cmd, &refreshResult{Schema: schema, App: repo.App(), Expiries: repo.Expiries()})
 		},
 	}
+	cmd.Flags().DurationVar(&life, "timestamp-life", 0, "from now on let timestamps hold for this `time` (336h at first); needs the targets key")
 	keys.add(cmd)
 	return cmd
 }

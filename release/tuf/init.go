@@ -2,7 +2,6 @@ package tuf
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -248,9 +247,5 @@ func (r *Repository) firstPublication(ctx context.Context, root []byte) error {
 	ta.Signed.Version, sn.Signed.Version, ts.Signed.Version = 0, 0, 0
 	t.Targets[metadata.TARGETS], t.Snapshot, t.Timestamp = ta, sn, ts
 	r.trusted, r.brake = t, &release.Brake{Schema: release.IndexSchema}
-	settings, err := json.Marshal(r.feed)
-	if err != nil {
-		return err
-	}
-	return r.publishTargets(ctx, map[string][]byte{feedTarget: append(settings, '\n')})
+	return r.publishSettings(ctx)
 }

@@ -107,7 +107,7 @@ func (r *Repository) publishSnapshot(ctx context.Context) error {
 func (r *Repository) publishTimestamp(ctx context.Context) error {
 	m := r.trusted.Timestamp
 	m.Signed.Version++
-	m.Signed.Expires = r.expiry(timestampLife)
+	m.Signed.Expires = r.expiry(r.TimestampLife())
 	_, err := signAndWrite(ctx, r, m, metadata.TIMESTAMP, "timestamp.json", m.Signed.Version)
 	return err
 }

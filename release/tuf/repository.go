@@ -64,9 +64,10 @@ type Repository struct {
 
 // feedSettings is the content of feed.json.
 type feedSettings struct {
-	Schema   int      `json:"schema"`
-	App      string   `json:"app"`
-	Channels []string `json:"channels"`
+	Schema           int      `json:"schema"`
+	App              string   `json:"app"`
+	Channels         []string `json:"channels"`
+	TimestampSeconds int64    `json:"timestamp_seconds,omitempty"` // how long a timestamp holds; 0 for timestampLife
 }
 
 // Open opens a repository that Init made, and verifies it from the trusted root in the key directory: what a publisher
@@ -259,18 +260,26 @@ func (r *Repository) index(path string) (*release.Index, error) {
 }
 
 // Expiries says until when each role's metadata is valid: root, targets, snapshot, timestamp, and brake if there is one.
-func (r *Repository) Expiries() []Expiry { return expiries(r.trusted) }
+func (r *Repository) Expiries() []Expiry {
+	all := expiries(r.trusted)
+	for i := range all {
+		if all[i].Role == metadata.TIMESTAMP {
+			all[i].life = r.TimestampLife()
+		}
+	}
+	return all
+}
 
 func expiries(t *trustedmetadata.TrustedMetadata) []Expiry {
 	root, ts, sn, ta := t.Root.Signed, t.Timestamp.Signed, t.Snapshot.Signed, t.Targets[metadata.TARGETS].Signed
 	all := []Expiry{
-		{metadata.ROOT, root.Version, root.Expires},
-		{metadata.TARGETS, ta.Version, ta.Expires},
-		{metadata.SNAPSHOT, sn.Version, sn.Expires},
-		{metadata.TIMESTAMP, ts.Version, ts.Expires},
+		{Role: metadata.ROOT, Version: root.Version, Expires: root.Expires},
+		{Role: metadata.TARGETS, Version: ta.Version, Expires: ta.Expires},
+		{Role: metadata.SNAPSHOT, Version: sn.Version, Expires: sn.Expires},
+		{Role: metadata.TIMESTAMP, Version: ts.Version, Expires: ts.Expires},
 	}
 	if b := t.Targets[brakeRole]; b != nil {
-		all = append(all, Expiry{brakeRole, b.Signed.Version, b.Signed.Expires})
+		all = append(all, Expiry{Role: brakeRole, Version: b.Signed.Version, Expires: b.Signed.Expires})
 	}
 	return all
 }

@@ -70,6 +70,11 @@ func (s *Source) Check(ctx context.Context, q updater.Query) ([]updater.Candidat
 	}
 	var offered []updater.Candidate
 	for _, p := range q.Platform.Fallbacks() {
+		for _, e := range c.Expiries() {
+			if q.Logger != nil && e.EndsSoon(time.Now()) {
+				q.Logger.Warn("the feed expires soon: its publisher has to renew it", "role", e.Role, "expires", e.Expires)
+			}
+		}
 		ix, err := c.Index(ctx, q.Channel, p)
 		if errors.Is(err, tuf.ErrNoIndex) {
 			continue
