@@ -158,7 +158,7 @@ func (d *demo) publish(ctx context.Context, version string) error {
 	if err != nil {
 		return err
 	}
-	if _, err := d.repo.Promote(ctx, v, "beta", "stable"); err != nil {
+	if _, err := d.repo.Promote(ctx, tuf.PromoteRequest{Version: v}); err != nil {
 		return err
 	}
 	d.say("published %s: signed into beta, promoted to stable", version)

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/moult-go/moult/release"
+	"github.com/moult-go/moult/release/tuf"
 )
 
 func newPromote() *cobra.Command {
@@ -26,12 +27,12 @@ func newPromote() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			n, err := repo.Promote(cmd.Context(), v, from, to)
+			c, err := repo.Promote(cmd.Context(), tuf.PromoteRequest{Version: v, From: from, To: to})
 			if err != nil {
 				return err
 			}
 			warnExpiry(cmd, repo)
-			return emit(cmd, &promoteResult{Schema: schema, App: repo.App(), Version: v, From: from, To: to, Platforms: n})
+			return emit(cmd, &promoteResult{Schema: schema, App: repo.App(), Version: v, From: from, To: to, Platforms: len(c.Releases)})
 		},
 	}
 	cmd.Flags().StringVar(&from, "from", "beta", "`channel` that has the version")

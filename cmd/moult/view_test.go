@@ -22,7 +22,7 @@ func smallFeed(t *testing.T) *tuf.Repository {
 	for _, version := range []string{"1.0.0", "1.1.0"} {
 		publishSmall(t, r, version)
 	}
-	if _, err := r.Promote(t.Context(), release.MustParseVersion("1.0.0"), "beta", "stable"); err != nil {
+	if _, err := r.Promote(t.Context(), tuf.PromoteRequest{Version: release.MustParseVersion("1.0.0")}); err != nil {
 		t.Fatal(err)
 	}
 	return r

@@ -68,7 +68,7 @@ func brakeTarget(t *trustedmetadata.TrustedMetadata) (*metadata.TargetFiles, rel
 func (r *Repository) loadBrake(t *trustedmetadata.TrustedMetadata) (*release.Brake, error) {
 	role, err := brakeDelegation(t)
 	if err != nil || role == nil {
-		return &release.Brake{Schema: release.IndexSchema}, err
+		return &release.Brake{Schema: release.IndexSchema, App: r.feed.App}, err
 	}
 	meta, err := brakeMeta(t)
 	if err != nil {
@@ -128,22 +128,33 @@ func (r *Repository) brakeSigners() ([]Signer, error) {
 	return signers, nil
 }
 
+func (r *Repository) marshalBrake() ([]byte, release.Digest, error) {
+	b, err := r.brake.Marshal()
+	if err == nil && len(b) > release.MaxBrakeSize {
+		err = fmt.Errorf("brake: %d bytes: %w", len(b), ErrOversized)
+	}
+	return b, sha256.Sum256(b), err
+}
+
+// brakeIsStale reports whether the brake that is published is another one, or half of its time is over.
+func (r *Repository) brakeIsStale() (bool, error) {
+	m := r.trusted.Targets[brakeRole]
+	if m == nil || r.due(m.Signed.Expires, brakeLife) {
+		return true, nil
+	}
+	_, d, err := r.marshalBrake()
+	if err != nil {
+		return false, err
+	}
+	_, published, err := brakeTarget(r.trusted)
+	return published != d, err
+}
+
 // writeBrake writes the brake, then its metadata. No reader sees them before the snapshot and the timestamp that must follow.
 func (r *Repository) writeBrake(ctx context.Context) error {
-	r.brake.App = r.feed.App
-	b, err := r.brake.Marshal()
+	b, d, err := r.marshalBrake()
 	if err != nil {
 		return err
-	}
-	if len(b) > release.MaxBrakeSize {
-		return fmt.Errorf("brake: %d bytes: %w", len(b), ErrOversized)
-	}
-	d := release.Digest(sha256.Sum256(b))
-	m := r.trusted.Targets[brakeRole]
-	if m == nil {
-		m = metadata.Targets()
-		m.Signed.Version = 0 // never published; what follows makes it 1
-		r.trusted.Targets[brakeRole] = m
 	}
 	if _, err := r.signers(brakeRole); err != nil {
 		return err
@@ -151,9 +162,16 @@ func (r *Repository) writeBrake(ctx context.Context) error {
 	if err := r.writeFile(ctx, r.targetPath(release.BrakePath, d), b); err != nil {
 		return err
 	}
+	m := r.trusted.Targets[brakeRole]
+	if m == nil {
+		m = metadata.Targets()
+		m.Signed.Version = 0 // never published; what follows makes it 1
+		r.trusted.Targets[brakeRole] = m
+	}
 	m.Signed.Targets = map[string]*metadata.TargetFiles{
 		release.BrakePath: {Length: int64(len(b)), Hashes: metadata.Hashes{"sha256": d[:]}, Path: release.BrakePath},
 	}
+	m.Signed.Delegations = nil
 	m.Signed.Version++
 	m.Signed.Expires = r.expiry(brakeLife)
 	meta, err := signAndWrite(ctx, r, m, brakeRole, versioned(m.Signed.Version, brakeRole), m.Signed.Version)

@@ -25,7 +25,7 @@ func TestReadContents(t *testing.T) {
 	f := newFeed(t)
 	f.publish("1.0.0", "beta", "one")
 	f.publish("1.1.0", "beta", "two")
-	if _, err := f.repo.Promote(t.Context(), release.MustParseVersion("1.0.0"), "beta", "stable"); err != nil {
+	if _, err := f.repo.Promote(t.Context(), PromoteRequest{Version: release.MustParseVersion("1.0.0")}); err != nil {
 		t.Fatal(err)
 	}
 	for _, stray := range []string{"metadata/.new-1", "targets/1.0.0/notes.txt", "root.key", "metadata/9.targets.json"} {

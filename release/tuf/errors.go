@@ -56,6 +56,12 @@ var (
 	ErrConflict = errors.New("same version, other bytes")
 	// ErrChanged says that a file is no longer what it was when it was checked.
 	ErrChanged = errors.New("the file has changed since it was checked")
+	// ErrStopped says that a release is halted or yanked.
+	ErrStopped = errors.New("the release is halted or yanked")
+	// ErrYanked says that a release was withdrawn, and not only halted.
+	ErrYanked = errors.New("the release was yanked")
+	// ErrSeveralChannels says that a channel must be named.
+	ErrSeveralChannels = errors.New("it is in several channels")
 	// ErrUnknownChannel says that the feed was not set up with this channel.
 	ErrUnknownChannel = errors.New("unknown channel")
 	// ErrOtherFeed says that a feed begins with another first root than the one it was held against.

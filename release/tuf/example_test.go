@@ -29,7 +29,7 @@ func Example() {
 	version, platform := release.MustParseVersion("1.4.0"), release.Platform{OS: "linux", Arch: "amd64"}
 	_, err = repo.Publish(ctx, tuf.PublishRequest{Version: version, Files: []tuf.File{{Path: binary, Platform: platform}}})
 	check(err)
-	_, err = repo.Promote(ctx, version, "beta", "stable")
+	_, err = repo.Promote(ctx, tuf.PromoteRequest{Version: version, From: "beta", To: "stable"})
 	check(err)
 	root, err := os.ReadFile(repo.RootFile()) // what the program embeds
 	check(err)

@@ -2,7 +2,6 @@ package tuf
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"time"
 
@@ -76,9 +75,9 @@ func (r *Repository) SetTimestampLife(ctx context.Context, d time.Duration) erro
 
 // publishSettings signs feed.json again.
 func (r *Repository) publishSettings(ctx context.Context) error {
-	b, err := json.Marshal(r.feed)
+	b, err := r.feed.marshal()
 	if err != nil {
 		return err
 	}
-	return r.publishTargets(ctx, map[string][]byte{feedTarget: append(b, '\n')})
+	return r.publishTargets(ctx, map[string][]byte{feedTarget: b})
 }

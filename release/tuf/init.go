@@ -246,6 +246,6 @@ func (r *Repository) firstPublication(ctx context.Context, root []byte) error {
 	ta, sn, ts := metadata.Targets(), metadata.Snapshot(), metadata.Timestamp()
 	ta.Signed.Version, sn.Signed.Version, ts.Signed.Version = 0, 0, 0
 	t.Targets[metadata.TARGETS], t.Snapshot, t.Timestamp = ta, sn, ts
-	r.trusted, r.brake = t, &release.Brake{Schema: release.IndexSchema}
+	r.trusted, r.brake = t, &release.Brake{Schema: release.IndexSchema, App: r.feed.App}
 	return r.publishSettings(ctx)
 }

@@ -46,6 +46,9 @@ func (r *Repository) plan(ctx context.Context, q PublishRequest) ([]*release.Ind
 		if ix == nil {
 			ix = &release.Index{Schema: release.IndexSchema, App: r.feed.App, Channel: q.Channel, Platform: f.Platform}
 		}
+		if err := r.checkStopped(ix, release.Release{Version: q.Version}); err != nil && !q.Force {
+			return nil, err
+		}
 		out = append(out, ix)
 	}
 	return out, nil

@@ -40,18 +40,33 @@ func (r *Repository) due(expires time.Time, life time.Duration) bool {
 }
 
 func (r *Repository) publishIndexes(ctx context.Context, changed map[string]*release.Index) error {
+	files, err := r.indexFiles(changed)
+	if err != nil {
+		return err
+	}
+	return r.publishTargets(ctx, files)
+}
+
+// indexFiles writes indexes as the targets that they are, and compacts the brake for them.
+func (r *Repository) indexFiles(changed map[string]*release.Index) (map[string][]byte, error) {
 	files := make(map[string][]byte)
 	for path, ix := range changed {
 		b, err := ix.Marshal()
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if len(b) > release.MaxIndexSize {
-			return fmt.Errorf("index %s: %d bytes: %w", path, len(b), ErrOversized)
+			return nil, fmt.Errorf("index %s: %d bytes: %w", path, len(b), ErrOversized)
 		}
 		files[path] = b
 	}
-	return r.publishTargets(ctx, files)
+	all, err := r.indexesByPath()
+	if err != nil {
+		return nil, err
+	}
+	maps.Copy(all, changed)
+	r.compactBrake(all)
+	return files, nil
 }
 
 // publishTargets writes the changed targets, then targets, snapshot and timestamp metadata, in that order. Only the last
@@ -61,7 +76,12 @@ func (r *Repository) publishTargets(ctx context.Context, changed map[string][]by
 	if _, err := r.signers(metadata.TARGETS); err != nil {
 		return err
 	}
-	if r.delegateBrake() || r.due(r.trusted.Targets[brakeRole].Signed.Expires, brakeLife) {
+	delegated := r.delegateBrake()
+	stale, err := r.brakeIsStale()
+	if err != nil {
+		return err
+	}
+	if delegated || stale {
 		if err := r.writeBrake(ctx); err != nil {
 			return err
 		}

@@ -23,8 +23,13 @@ type PublishRequest struct {
 	Uncompressed bool
 	// Progress hears how far storing has come; may be nil. It is called by one goroutine at a time and holds it up.
 	Progress func(Progress)
+	// Critical, Minimum and Rollout are those of release.Release. Rollout is the curve of one that begins now; none: for
+	// everybody at once.
+	Critical bool
+	Minimum  release.Version
+	Rollout  []release.Point
 	// Force allows a version that is not newer than the newest of its channel and platform, and other bytes for a version
-	// that some channel has already.
+	// that some channel has already; what stopped it so far does then not hold for it.
 	Force bool
 }
 
@@ -61,6 +66,7 @@ func (r *Repository) publish(ctx context.Context, q PublishRequest) ([]release.R
 	if err != nil {
 		return nil, err
 	}
+	rollout := r.newRollout(q.Rollout)
 	var out []release.Release
 	changed := make(map[string]*release.Index)
 	report := &reporter{f: q.Progress}
@@ -73,6 +79,9 @@ func (r *Repository) publish(ctx context.Context, q PublishRequest) ([]release.R
 		if err := checkNewer(ix, q); err != nil {
 			return nil, err
 		}
+		if err := r.checkStopped(ix, release.Release{Version: q.Version}); err != nil && !q.Force {
+			return nil, err
+		}
 		artifact, err := r.store(ctx, q, f, report, func(d release.Digest) error {
 			return f.check(indexes, q, d)
 		})
@@ -80,8 +89,13 @@ func (r *Repository) publish(ctx context.Context, q PublishRequest) ([]release.R
 			return nil, fmt.Errorf("%s: %w", f.Path, err)
 		}
 		artifact.Module = f.Module
-		rel := release.Release{Version: q.Version, Published: r.instant(), Notes: q.Notes, Artifact: artifact}
-		ix.Put(rel)
+		rel := release.Release{
+			Version: q.Version, Published: r.instant(), Notes: q.Notes, Artifact: artifact,
+			Minimum: q.Minimum, Critical: q.Critical, Rollout: rollout,
+		}
+		if err := r.admit(ix, rel, q.Force); err != nil {
+			return nil, err
+		}
 		changed[path] = ix
 		out = append(out, rel)
 	}
@@ -96,6 +110,9 @@ func (r *Repository) checkRequest(q PublishRequest) error {
 		return errors.New("no version")
 	}
 	if err := r.checkChannel(q.Channel); err != nil {
+		return err
+	}
+	if err := r.checkTerms(q.Version, q.Minimum, q.Rollout); err != nil {
 		return err
 	}
 	if len(q.Files) == 0 {
@@ -120,7 +137,7 @@ func (r *Repository) checkChannel(name string) error {
 }
 
 func (r *Repository) indexesByPath() (map[string]*release.Index, error) {
-	all, err := r.Indexes()
+	all, err := r.indexes()
 	if err != nil {
 		return nil, err
 	}

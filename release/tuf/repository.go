@@ -70,6 +70,11 @@ type feedSettings struct {
 	TimestampSeconds int64    `json:"timestamp_seconds,omitempty"` // how long a timestamp holds; 0 for timestampLife
 }
 
+func (s feedSettings) marshal() ([]byte, error) {
+	b, err := json.Marshal(s)
+	return append(b, '\n'), err
+}
+
 // Open opens a repository that Init made, and verifies it from the trusted root in the key directory: what a publisher
 // signs again must be what it signed before. Expired metadata is no error here, it is what Refresh is for.
 func Open(dir string, o OpenOptions) (*Repository, error) {
@@ -146,10 +151,13 @@ func (r *Repository) load() error {
 			}
 		}
 		r.trusted = t
+		if err := r.loadSettings(); err != nil {
+			return err
+		}
 		if r.brake, err = r.loadBrake(t); err != nil {
 			return fmt.Errorf("brake: %w", err)
 		}
-		return r.loadSettings()
+		return nil
 	})
 }
 
@@ -231,8 +239,17 @@ func targetDigest(t *metadata.TargetFiles) (release.Digest, error) {
 	return release.Digest(h), nil
 }
 
-// Indexes returns the index of every channel and platform that has one, sorted by path.
+// Indexes returns the index of every channel and platform that has one, with the brake applied, sorted by path.
 func (r *Repository) Indexes() ([]*release.Index, error) {
+	all, err := r.indexes()
+	for _, ix := range all {
+		r.brake.Apply(ix)
+	}
+	return all, err
+}
+
+// indexes are those that the targets key signed, without the brake.
+func (r *Repository) indexes() ([]*release.Index, error) {
 	var all []*release.Index
 	for _, path := range slices.Sorted(maps.Keys(r.targets())) {
 		if path == feedTarget {

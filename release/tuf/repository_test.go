@@ -27,8 +27,8 @@ func TestPublishAndPromote(t *testing.T) {
 		t.Fatalf("stable before the promotion: %v", err)
 	}
 	f.publish("1.1.0", "beta", "two")
-	if n, err := f.repo.Promote(ctx, release.MustParseVersion("1.0.0"), "beta", "stable"); err != nil || n != 1 {
-		t.Fatalf("Promote = %d, %v", n, err)
+	if c, err := f.repo.Promote(ctx, PromoteRequest{Version: release.MustParseVersion("1.0.0")}); err != nil || len(c.Releases) != 1 {
+		t.Fatalf("Promote = %+v, %v", c, err)
 	}
 	wantNewest(t, c, "stable", "1.0.0")
 	wantNewest(t, c, "beta", "1.1.0")
@@ -89,11 +89,11 @@ func TestPublishRefuses(t *testing.T) {
 		}
 	}
 	for _, p := range [][2]string{{"beta", "beta"}, {"beta", "none"}, {"none", "stable"}, {"stable", "beta"}} {
-		if _, err := f.repo.Promote(context.Background(), v("1.0.0"), p[0], p[1]); err == nil {
+		if _, err := f.repo.Promote(context.Background(), PromoteRequest{Version: v("1.0.0"), From: p[0], To: p[1]}); err == nil {
 			t.Errorf("promoted from %s to %s", p[0], p[1])
 		}
 	}
-	if _, err := f.repo.Promote(context.Background(), v("7.0.0"), "beta", "stable"); !errors.Is(err, release.ErrNoRelease) {
+	if _, err := f.repo.Promote(context.Background(), PromoteRequest{Version: v("7.0.0")}); !errors.Is(err, release.ErrNoRelease) {
 		t.Errorf("promote of what is not there: %v", err)
 	}
 	if after := treeOf(t, f.repo.dir); after != before {
