@@ -55,6 +55,7 @@ func TestGraceStandsAlone(t *testing.T) {
 func TestOneImporter(t *testing.T) {
 	for lib, want := range map[string][]string{
 		"github.com/minio/selfupdate":     {"updater"},
+		"github.com/minio/minio-go/v7":    {"cmd/moult"},
 		"github.com/hashicorp/go-version": {"release"},
 		"aead.dev/minisign":               {"release", "cmd/moult"},
 		"github.com/gofrs/flock":          {"updater", "release/tuf"},
