@@ -8,12 +8,13 @@
 //	moult refresh feed                         # on a timer
 //	moult list feed                            # what it offers; show and diff say more
 //	moult serve feed                           # over HTTP, as any static file server should
+//	moult sync feed s3://downloads/hello       # to where it is served: readers see the old feed or the new one
 //
-// Then copy the directory to any web server; timestamp.json last.
+// Any web server, bucket or CDN serves it.
 //
 // Results go to standard output, everything else to standard error. With --json standard output is one document with a schema number,
 // of a failure as well. A failure ends with a hint. The exit code is 0 when it is done, 1 when it failed and nothing was changed, 2 for
-// a wrong command line, 4 when something does not verify, 75 for what may pass by itself: the network, a full disk.
+// a wrong command line, 4 when something does not verify, 5 when there is no permission, 75 for what may pass by itself: the network, a full disk.
 //
 // A passphrase comes from a file, a variable or the terminal, never from the command line.
 package main

@@ -13,6 +13,7 @@ const (
 	exitFailed = 1
 	exitUsage  = 2
 	exitVerify = 4
+	exitDenied = 5
 	exitRetry  = 75
 )
 
@@ -21,6 +22,7 @@ const exitCodes = `Exit codes:
    1  failed, nothing changed
    2  usage
    4  verification failed: unsigned, wrongly signed, expired, truncated, wrong format
+   5  no permission
   75  temporary: network, disk`
 
 // usageError is a mistake in what was typed.
@@ -62,6 +64,12 @@ var failures = []struct {
 	{tuf.ErrNoIndex, exitFailed, "moult list shows the channels and platforms"},
 	{tuf.ErrExpired, exitVerify, "run moult refresh on the feed, or set this host's clock"},
 	{tuf.ErrCache, exitRetry, "its directory must be writable and have room"},
+	{errNewer, exitFailed, "somebody else has published: pull it first, moult sync with FROM and TO changed, and publish on top of it"},
+	{errDiverged, exitFailed, "two publishers worked on two copies: pull the one that servers see into an empty directory, and publish on top of it"},
+	{tuf.ErrOtherFeed, exitVerify, "name another place, or the root of this feed: servers would refuse one feed in the place of another"},
+	{errChanged, exitRetry, "another sync is under way, or one was broken off within the last hour: run it again later"},
+	{errDenied, exitDenied, "moult sync --help says where credentials come from, and what they must allow"},
+	{errNoBucket, exitFailed, "make the bucket, or mend its name, --s3-endpoint or --s3-region"},
 	{tuf.ErrUnreachable, exitRetry, "try again later"},
 	{tuf.ErrHTML, exitVerify, "something answers with web pages: the URL is wrong, or a login page is in the way"},
 	{tuf.ErrNotFound, exitVerify, "the URL must be that of the directory with metadata/ and targets/; was all of it copied?"},

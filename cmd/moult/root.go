@@ -49,6 +49,7 @@ a feed as a server would.
 		newDoctor(),
 		newVerify(),
 		newServe(),
+		newSync(),
 		newList(),
 		newShow(),
 		newDiff(),
