@@ -10,6 +10,7 @@ import (
 
 func init() {
 	release.RegisterFormat(release.Patch, decodeDelta)
+	release.RegisterFormat(release.BSDiff40, decodeBSDiff40)
 }
 
 // Delta writes what makes the executable to from the executable from. The same bytes give the same delta. parallel is how many
@@ -24,4 +25,8 @@ func decodeDelta(w io.Writer, payload io.Reader, d release.Decoding) error {
 
 func limits(d release.Decoding) delta.Limits {
 	return delta.Limits{Patch: d.Size, New: d.Length, From: d.From, To: d.SHA256}
+}
+
+func decodeBSDiff40(w io.Writer, payload io.Reader, d release.Decoding) error {
+	return delta.BSDiff40{Limits: limits(d)}.Patch(io.NewSectionReader(d.Base, 0, d.BaseLength), w, payload)
 }
