@@ -89,8 +89,10 @@ func (b *bucket) fail(ctx context.Context, what string, err error) error {
 	switch s := r.StatusCode; {
 	case r.Code == minio.NoSuchBucket:
 		kind = errNoBucket
-	case s == http.StatusNotFound:
+	case s == http.StatusNotFound && r.Code == minio.NoSuchKey:
 		kind = fs.ErrNotExist
+	case s == http.StatusNotFound:
+		kind = errDenied // it is the access key that versitygw does not find
 	case s == http.StatusPreconditionFailed, s == http.StatusConflict:
 		kind = errChanged
 	case s == http.StatusForbidden, s == http.StatusUnauthorized:
