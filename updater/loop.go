@@ -96,18 +96,12 @@ func (l *loop) noteRetry(d release.Digest) {
 	}
 }
 
-// wait is the time to the next check: an interval, or less where a build may be tried again before, or the host's turn comes.
-// It is never nothing.
+// wait is the time to the next check: as scheduled, or less where a build may be tried again before. It is never nothing.
 func (l *loop) wait() time.Duration {
-	wait := l.Next(l.rng)
-	if l.failed > 0 {
-		wait = min(wait, l.Retry(l.rng, l.failed))
-	}
-	if !l.turn.IsZero() {
-		wait = min(wait, l.Turn(l.rng, l.turn.Sub(l.u.now())))
-	}
+	now := l.u.now()
+	wait := l.Wait(l.rng, now, l.turn, l.failed)
 	if !l.retry.IsZero() {
-		wait = min(wait, max(l.retry.Sub(l.u.now()), leastWait))
+		wait = min(wait, max(l.retry.Sub(now), leastWait))
 	}
 	return wait
 }

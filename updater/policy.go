@@ -104,7 +104,9 @@ func (h Host) queue(offered []Candidate) []Candidate {
 	return q
 }
 
-func (h Host) fits(c Candidate) bool { return h.Platform.Runs(c.Platform) }
+func (h Host) fits(c Candidate) bool {
+	return c.Platform == h.Platform || h.Platform.Runs(c.Platform)
+}
 
 // judge finds the first reason against c, in this order: no comparable version, platform, what leads back, yanked, halted,
 // stepping stone, unknown format, quarantine, a failed attempt, rollout share, disk space.

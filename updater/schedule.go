@@ -23,20 +23,33 @@ func (s Schedule) First(r *rand.Rand) time.Duration {
 	return time.Duration(r.Int64N(int64(s.Interval) + 1))
 }
 
-// Next is the wait after a check: nine to eleven tenths of the interval.
-func (s Schedule) Next(r *rand.Rand) time.Duration {
+// Wait is the time from a check to the next one: an interval or, where that is sooner, until the host's turn in a rollout comes (the
+// zero Time: none is awaited), or until the next try after so many checks in a row that brought no answer.
+func (s Schedule) Wait(r *rand.Rand, now, turn time.Time, failed int) time.Duration {
+	wait := s.next(r)
+	if failed > 0 {
+		wait = min(wait, s.retry(r, failed))
+	}
+	if !turn.IsZero() {
+		wait = min(wait, s.turn(r, turn.Sub(now)))
+	}
+	return wait
+}
+
+// next is the wait after a check: nine to eleven tenths of the interval.
+func (s Schedule) next(r *rand.Rand) time.Duration {
 	return time.Duration(float64(s.Interval) * (0.9 + 0.2*r.Float64()))
 }
 
-// Retry is the wait after the given number of checks in a row that brought no answer: up to a minute, two, four, and so on
+// retry is the wait after the given number of checks in a row that brought no answer: up to a minute, two, four, and so on
 // to an interval, every part of that as likely as the others.
-func (s Schedule) Retry(r *rand.Rand, failed int) time.Duration {
+func (s Schedule) retry(r *rand.Rand, failed int) time.Duration {
 	most := min(firstRetry<<min(max(failed-1, 0), 20), s.Interval)
 	return max(time.Duration(r.Int64N(int64(most)+1)), leastWait)
 }
 
-// Turn is the wait of a host whose share of a rollout comes after d: never less, and up to a tenth of an interval more, since a curve
+// turn is the wait of a host whose share of a rollout comes after d: never less, and up to a tenth of an interval more, since a curve
 // with steps gives many hosts the same instant.
-func (s Schedule) Turn(r *rand.Rand, d time.Duration) time.Duration {
+func (s Schedule) turn(r *rand.Rand, d time.Duration) time.Duration {
 	return max(d, leastWait) + time.Duration(r.Int64N(int64(s.Interval)/10+1))
 }

@@ -18,12 +18,12 @@ func TestSchedule(t *testing.T) {
 		least, most time.Duration
 	}{
 		{"first", func() time.Duration { return s.First(r) }, 0, 6 * hour},
-		{"next", func() time.Duration { return s.Next(r) }, 324 * minute, 396 * minute},
-		{"first retry", func() time.Duration { return s.Retry(r, 1) }, 0, minute},
-		{"third retry", func() time.Duration { return s.Retry(r, 3) }, 0, 4 * minute},
-		{"hundredth retry", func() time.Duration { return s.Retry(r, 100) }, 0, 6 * hour},
-		{"turn", func() time.Duration { return s.Turn(r, hour) }, hour, hour + 36*minute},
-		{"turn that was", func() time.Duration { return s.Turn(r, -hour) }, 0, 37 * minute},
+		{"next", func() time.Duration { return s.next(r) }, 324 * minute, 396 * minute},
+		{"first retry", func() time.Duration { return s.retry(r, 1) }, 0, minute},
+		{"third retry", func() time.Duration { return s.retry(r, 3) }, 0, 4 * minute},
+		{"hundredth retry", func() time.Duration { return s.retry(r, 100) }, 0, 6 * hour},
+		{"turn", func() time.Duration { return s.turn(r, hour) }, hour, hour + 36*minute},
+		{"turn that was", func() time.Duration { return s.turn(r, -hour) }, 0, 37 * minute},
 	} {
 		var all []time.Duration
 		for range 2000 {
@@ -35,7 +35,7 @@ func TestSchedule(t *testing.T) {
 			t.Errorf("%s: %v to %v, want %v to %v", c.name, least, most, c.least, c.most)
 		}
 	}
-	if d := (Schedule{Interval: 1}).Retry(r, 5); d < leastWait {
+	if d := (Schedule{Interval: 1}).retry(r, 5); d < leastWait {
 		t.Errorf("a retry after %v", d)
 	}
 }
