@@ -12,7 +12,6 @@ import (
 
 func newPromote() *cobra.Command {
 	var keys keyFlags
-	var payloads payloadFlags
 	var from, to string
 	cmd := &cobra.Command{
 		Use:     "promote DIR VERSION",
@@ -28,7 +27,7 @@ func newPromote() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			c, err := repo.Promote(cmd.Context(), tuf.PromoteRequest{Version: v, From: from, To: to, Deltas: payloads.count(), Progress: noteDeltas(cmd)})
+			c, err := repo.Promote(cmd.Context(), tuf.PromoteRequest{Version: v, From: from, To: to})
 			if err != nil {
 				return err
 			}
@@ -38,7 +37,6 @@ func newPromote() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&from, "from", "beta", "`channel` that has the version")
 	cmd.Flags().StringVar(&to, "to", "stable", "`channel` that gets it")
-	payloads.addDeltas(cmd)
 	keys.add(cmd)
 	return cmd
 }

@@ -38,7 +38,7 @@ its platform. Servers see all of the release or nothing of it.`,
 			if err != nil {
 				return err
 			}
-			payloads.apply(cmd, &q)
+			payloads.apply(&q)
 			repo, err := keys.open(cmd, args[0])
 			if err != nil {
 				return err
@@ -47,12 +47,8 @@ its platform. Servers see all of the release or nothing of it.`,
 			if err != nil {
 				return err
 			}
-			indexes, err := repo.Indexes()
-			if err != nil {
-				return err
-			}
 			warnExpiry(cmd, repo)
-			return emit(cmd, newPublishResult(repo, q, released, modules, versionNames(indexes)))
+			return emit(cmd, newPublishResult(repo, q, released, modules))
 		},
 	}
 	f := cmd.Flags()
@@ -96,8 +92,6 @@ type publishResult struct {
 	Version release.Version `json:"version"`
 	Channel string          `json:"channel"`
 	Files   []publishedFile `json:"files"`
-
-	names map[release.Digest]string
 }
 
 type publishedFile struct {
@@ -106,15 +100,13 @@ type publishedFile struct {
 	Path     string           `json:"path"`
 	Length   int64            `json:"length"`
 	SHA256   release.Digest   `json:"sha256"`
-	Full     release.Payload  `json:"full"`
-	Deltas   []release.Delta  `json:"deltas,omitempty"`
 }
 
-func newPublishResult(repo *tuf.Repository, q tuf.PublishRequest, released []release.Release, modules []string, names map[release.Digest]string) *publishResult {
-	r := &publishResult{Schema: schema, App: repo.App(), Version: q.Version, Channel: q.Channel, names: names}
+func newPublishResult(repo *tuf.Repository, q tuf.PublishRequest, released []release.Release, modules []string) *publishResult {
+	r := &publishResult{Schema: schema, App: repo.App(), Version: q.Version, Channel: q.Channel}
 	for i, rel := range released {
 		a := rel.Artifact
-		r.Files = append(r.Files, publishedFile{Platform: q.Files[i].Platform, Module: modules[i], Path: a.Full.Path, Length: a.Length, SHA256: a.SHA256, Full: a.Full, Deltas: a.Deltas})
+		r.Files = append(r.Files, publishedFile{Platform: q.Files[i].Platform, Module: modules[i], Path: a.Full.Path, Length: a.Length, SHA256: a.SHA256})
 	}
 	return r
 }
@@ -122,7 +114,6 @@ func newPublishResult(repo *tuf.Repository, q tuf.PublishRequest, released []rel
 func (r *publishResult) text(w io.Writer) {
 	for _, f := range r.Files {
 		fmt.Fprintf(w, "%s %s in %s for %s, %d bytes, sha256 %s\n", r.App, r.Version, r.Channel, f.Platform, f.Length, f.SHA256.Short())
-		payloadText(w, release.Artifact{Length: f.Length, Full: f.Full, Deltas: f.Deltas}, r.names)
 	}
 }
 

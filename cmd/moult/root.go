@@ -54,6 +54,7 @@ a feed as a server would.
 		newShow(),
 		newDiff(),
 		newMinisign(),
+		newSimulate(),
 		newDemo(),
 	)
 	return root

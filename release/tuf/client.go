@@ -267,7 +267,9 @@ func (c *Client) index(ctx context.Context, path string) (*release.Index, error)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
 	}
-	c.applyBrake(path, ix)
+	if c.brake != nil {
+		c.brake.Apply(ix)
+	}
 	return ix, nil
 }
 

@@ -16,27 +16,17 @@
 //
 // # Publishing
 //
-// An executable is stored as zstd, and beside it what makes it from the last releases of the channel: deltas, each of them applied and
-// compared before anything is signed.
-//
 // [Init] makes three Ed25519 keys, each in a file of its own: root, to be taken offline; targets, for publishing; online, for
 // snapshot and timestamp. Each may be a [Signer] instead, whose key lies elsewhere, and a role may have several. [Repository.Publish] adds a version to a channel, [Repository.Promote] copies it to another,
 // [Repository.Refresh] renews what would expire and belongs on a timer: the timestamp holds for 14 days, the snapshot for 30, targets
 // and brake for 180, the root for 365.
 //
 // The brake is the one delegation: targets leave brake.json, and nothing else, to the online key. Whatever else its role lists or delegates is
-// not looked at, so that whoever has the online key can stop releases and not offer any. A host keeps what it saw of a brake until the index, which the targets key
-// signs, resumes the release: taking an entry out again lets nobody go.
+// not looked at, so that whoever has the online key can stop releases and not offer any.
 //
 // Files are written payload first and timestamp last, each in one durable step: a reader sees the old publication or the new
 // one. Before it signs on top of what is there, the publisher verifies it from the trusted root in the key directory, so that
 // write access to the web server is not a way to get files signed.
-//
-// # Changing the root
-//
-// A [RootChange] adds and revokes keys, sets thresholds, and renews the root. It travels as one file to those who must sign it;
-// [Repository.PublishRoot] publishes it and signs again what the old keys signed, with the keys of both roots where they are at hand, so that no
-// reader comes between. A publication of a root that was interrupted is finished by the next command.
 //
 // # Reading
 //

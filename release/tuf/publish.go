@@ -19,9 +19,6 @@ type PublishRequest struct {
 	Channel string // default "beta"
 	Files   []File
 	Notes   string
-	// Deltas is how many of the channel's last releases get a delta to this one, beside the newest of an earlier minor version;
-	// default DefaultDeltas, none if negative. Those that are not below half of the full payload are left out.
-	Deltas int
 	// Uncompressed stores the executables as they are. Default: as zstd, where that makes them smaller.
 	Uncompressed bool
 	// Progress hears how far storing has come; may be nil. It is called by one goroutine at a time and holds it up.
@@ -69,9 +66,13 @@ func (r *Repository) publish(ctx context.Context, q PublishRequest) ([]release.R
 	if err != nil {
 		return nil, err
 	}
-	var to []*release.Index
+	rollout := r.newRollout(q.Rollout)
+	var out []release.Release
+	changed := make(map[string]*release.Index)
+	report := &reporter{f: q.Progress}
 	for _, f := range q.Files {
-		ix := indexes[release.IndexPath(q.Channel, f.Platform)]
+		path := release.IndexPath(q.Channel, f.Platform)
+		ix := indexes[path]
 		if ix == nil {
 			ix = &release.Index{Schema: release.IndexSchema, App: r.feed.App, Channel: q.Channel, Platform: f.Platform}
 		}
@@ -81,24 +82,21 @@ func (r *Repository) publish(ctx context.Context, q PublishRequest) ([]release.R
 		if err := r.checkStopped(ix, release.Release{Version: q.Version}); err != nil && !q.Force {
 			return nil, err
 		}
-		to = append(to, ix)
-	}
-	artifacts, err := r.storeWithDeltas(ctx, q, indexes, to)
-	if err != nil {
-		return nil, err
-	}
-	rollout := r.newRollout(q.Rollout)
-	var out []release.Release
-	changed := make(map[string]*release.Index)
-	for i, ix := range to {
+		artifact, err := r.store(ctx, q, f, report, func(d release.Digest) error {
+			return f.check(indexes, q, d)
+		})
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", f.Path, err)
+		}
+		artifact.Module = f.Module
 		rel := release.Release{
-			Version: q.Version, Published: r.instant(), Notes: q.Notes, Artifact: artifacts[i],
+			Version: q.Version, Published: r.instant(), Notes: q.Notes, Artifact: artifact,
 			Minimum: q.Minimum, Critical: q.Critical, Rollout: rollout,
 		}
 		if err := r.admit(ix, rel, q.Force); err != nil {
 			return nil, err
 		}
-		changed[release.IndexPath(q.Channel, ix.Platform)] = ix
+		changed[path] = ix
 		out = append(out, rel)
 	}
 	return out, r.publishIndexes(ctx, changed)
