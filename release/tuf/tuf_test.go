@@ -29,8 +29,6 @@ type feed struct {
 	url  string
 	now  time.Time // of the publisher
 
-	goPast int64 // version that a lie has used up
-
 	mu       sync.Mutex
 	requests []string
 	statuses []int
