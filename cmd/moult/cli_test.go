@@ -64,7 +64,8 @@ func TestStory(t *testing.T) {
 	want(t, 1, "publish", "feed", self, "--version", "1.0.0")
 	want(t, 1, "publish", "feed", self, "--version", "0.9.0")
 	want(t, 0, "publish", "feed", self, "--version", "0.9.0", "--force")
-	if doc := document(t, want(t, 0, "promote", "feed", "1.0.0", "--json")); doc["platforms"] != 1.0 || doc["to"] != "stable" {
+	doc = document(t, want(t, 0, "promote", "feed", "1.0.0", "--json"))
+	if in := doc["channels"].([]any); len(in) != 1 || in[0].(map[string]any)["channel"] != "stable" || doc["changed"] != true {
 		t.Errorf("promoted %v", doc)
 	}
 	want(t, 1, "promote", "feed", "7.0.0")

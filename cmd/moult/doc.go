@@ -4,6 +4,8 @@
 //	moult init feed --app hello               # keys and an empty feed; says what to embed and what to take offline
 //	moult publish feed ./hello --version 1.4.0
 //	moult promote feed 1.4.0                   # from beta to stable
+//	moult rollout feed 1.4.0 --curve linear:48h
+//	moult halt feed 1.4.0 --reason 'crashes'   # with the online key alone; resume, yank
 //	moult verify feed --root root.json         # the real client, with an empty cache
 //	moult refresh feed                         # on a timer
 //	moult list feed                            # what it offers; show and diff say more

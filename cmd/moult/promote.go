@@ -1,55 +1,47 @@
 package main
 
 import (
-	"fmt"
-	"io"
-
 	"github.com/spf13/cobra"
 
-	"github.com/moult-go/moult/release"
 	"github.com/moult-go/moult/release/tuf"
 )
 
 func newPromote() *cobra.Command {
-	var keys keyFlags
-	var from, to string
+	var flags changeFlags
+	var terms termFlags
+	var q tuf.PromoteRequest
 	cmd := &cobra.Command{
-		Use:     "promote DIR VERSION",
-		Short:   "Copy a version from one channel to another, on all platforms",
-		Example: "  moult promote feed 1.4.0",
+		Use:   "promote DIR VERSION",
+		Short: "Copy a version from one channel to another, on all platforms",
+		Long: `Copy a version from one channel to another, on all platforms: the same files, nothing is built again. What is critical there, or has a minimum version,
+is and has it here; a rollout is not taken along: give one by --rollout. It needs the targets key.`,
+		Example: "  moult promote feed 1.4.0\n  moult promote feed 1.4.0 --rollout linear:48h\n  moult promote feed 1.4.0 --to lts --create",
 		Args:    nArgs(2, 2),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			v, err := release.ParseVersion(args[1])
-			if err != nil {
-				return &usageError{err}
+		RunE: func(cmd *cobra.Command, args []string) (err error) {
+			if q.Minimum, q.Rollout, err = terms.read(); err != nil {
+				return err
 			}
-			repo, err := keys.open(cmd, args[0])
+			repo, v, err := flags.open(cmd, args)
 			if err != nil {
 				return err
 			}
-			c, err := repo.Promote(cmd.Context(), tuf.PromoteRequest{Version: v, From: from, To: to})
+			q.Version, q.Critical, q.DryRun = v, terms.critical, flags.dryRun
+			done, err := repo.Promote(cmd.Context(), q)
 			if err != nil {
 				return err
 			}
-			warnExpiry(cmd, repo)
-			return emit(cmd, &promoteResult{Schema: schema, App: repo.App(), Version: v, From: from, To: to, Platforms: len(c.Releases)})
+			return flags.emitChange(cmd, repo, "promote", v, done,
+				"moult sync "+args[0]+" TO            # if it is served from another place",
+				"moult rollout "+args[0]+" "+v.String()+"     # where it stands",
+				"moult halt "+args[0]+" "+v.String()+"        # if it turns out bad")
 		},
 	}
-	cmd.Flags().StringVar(&from, "from", "beta", "`channel` that has the version")
-	cmd.Flags().StringVar(&to, "to", "stable", "`channel` that gets it")
-	keys.add(cmd)
+	f := cmd.Flags()
+	f.StringVar(&q.From, "from", "beta", "`channel` that has the version")
+	f.StringVar(&q.To, "to", "stable", "`channel` that gets it")
+	f.BoolVar(&q.Create, "create", false, "make the channel that gets it, if the feed does not have it")
+	f.BoolVar(&q.Force, "force", false, "also a version that is halted or yanked; it is not where it goes")
+	terms.add(cmd)
+	flags.add(cmd, "")
 	return cmd
-}
-
-type promoteResult struct {
-	Schema    int             `json:"schema"`
-	App       string          `json:"app"`
-	Version   release.Version `json:"version"`
-	From      string          `json:"from"`
-	To        string          `json:"to"`
-	Platforms int             `json:"platforms"`
-}
-
-func (r *promoteResult) text(w io.Writer) {
-	fmt.Fprintf(w, "%s %s is in %s now, as in %s, on %d platforms\n", r.App, r.Version, r.To, r.From, r.Platforms)
 }

@@ -15,6 +15,7 @@ import (
 func newPublish() *cobra.Command {
 	var keys keyFlags
 	var payloads payloadFlags
+	var terms termFlags
 	var version, platform string
 	var q tuf.PublishRequest
 	cmd := &cobra.Command{
@@ -31,6 +32,10 @@ its platform. Servers see all of the release or nothing of it.`,
 			if q.Version, err = release.ParseVersion(version); err != nil {
 				return &usageError{err}
 			}
+			if q.Minimum, q.Rollout, err = terms.read(); err != nil {
+				return err
+			}
+			q.Critical = terms.critical
 			if platform != "" && len(args) > 2 {
 				return &usageError{errors.New("--platform is for one file; those of several are read from their headers")}
 			}
@@ -58,6 +63,7 @@ its platform. Servers see all of the release or nothing of it.`,
 	f.StringVar(&q.Notes, "notes", "", "what is new, for people")
 	f.BoolVar(&q.Force, "force", false, "also if the version is not newer than the channel's newest, or was published with other bytes")
 	payloads.add(cmd)
+	terms.add(cmd)
 	keys.add(cmd)
 	return cmd
 }
