@@ -81,7 +81,7 @@ func (d *directory) list(context.Context) (map[string]object, error) {
 
 // put writes beside and renames: what a reader or a power cut finds is the old file or the whole new one. The lock keeps
 // others away; what an interrupted put left is overwritten by the next one of the same name.
-func (d *directory) put(ctx context.Context, name string, src body, length int64, _ *object) error {
+func (d *directory) put(ctx context.Context, name string, src body, length int64, was *object) error {
 	root, err := os.OpenRoot(d.dir)
 	if err != nil {
 		return err
@@ -100,6 +100,9 @@ func (d *directory) put(ctx context.Context, name string, src body, length int64
 	if err == nil && n != length {
 		err = fmt.Errorf("%d of %d bytes: %w", n, length, tuf.ErrTruncated)
 	}
+	if err == nil && was != nil {
+		err = laterThan(root, temp, was.modified)
+	}
 	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
 		err = root.Rename(temp, name)
 	}
@@ -112,6 +115,16 @@ func (d *directory) put(ctx context.Context, name string, src body, length int64
 			return err
 		}
 	}
+}
+
+// laterThan gives a file another second than the one that it replaces. nginx and others make an ETag of time and length: with two timestamps
+// in one second, servers would be told for ever that the first one has not changed.
+func laterThan(root *os.Root, name string, old time.Time) error {
+	next := old.Truncate(time.Second).Add(time.Second)
+	if now := time.Now(); next.After(now) {
+		return root.Chtimes(name, now, next)
+	}
+	return nil
 }
 
 func (d *directory) remove(_ context.Context, name string) error {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -162,4 +163,7 @@ func (r *syncResult) text(w io.Writer) {
 		fmt.Fprintf(w, "; %d removed that were out of use", len(r.Removed))
 	}
 	fmt.Fprintln(w)
+	if !r.DryRun && len(r.Sent) > 0 && strings.HasPrefix(r.To, "s3://") {
+		fmt.Fprintln(w, "Next: moult verify with the URL that servers have")
+	}
 }
