@@ -43,15 +43,9 @@ func (u *Updater) prove(ctx context.Context, c claim, path string) (proof string
 		return proofHeaders, nil
 	}
 	u.step("prove")
-	ctx2, cancel := context.WithTimeout(ctx, u.o.ProofTimeout)
-	defer cancel()
-	answer, err := runRole(ctx2, path, role.Proof, nil, role.MaxReport)
+	report, err := ask(ctx, path, u.o.ProofTimeout)
 	if err != nil {
-		return "", asError(ctx, fmt.Errorf("prove %s: start it: %w", c.what, err), Failed, "proof-failed")
-	}
-	report, err := role.ParseReport(answer)
-	if err != nil {
-		return "", fail(Failed, "proof-failed", "prove %s: %w", c.what, err)
+		return "", asError(ctx, fmt.Errorf("prove %s: %w", c.what, err), Failed, "proof-failed")
 	}
 	if err := c.compare(report, u.o.Name); err != nil {
 		return "", asError(ctx, fmt.Errorf("prove %s: %w", c.what, err), Failed, "proof-failed")

@@ -154,7 +154,7 @@ func New(o Options) (*Updater, error) {
 		o.Channel = "stable"
 	}
 	if o.ProofTimeout == 0 {
-		o.ProofTimeout = 10 * time.Second
+		o.ProofTimeout = defaultProofTimeout
 	}
 	for kind, name := range map[string]string{"application": o.Name, "channel": o.Channel} {
 		if err := release.CheckName(kind, name); err != nil {
