@@ -2,7 +2,7 @@
 // signatures fresh, verifies a feed as a server would, and signs lone files with minisign.
 //
 //	moult init feed --app hello               # keys and an empty feed; says what to embed and what to take offline
-//	moult publish feed ./hello --version 1.4.0
+//	moult publish feed dist                    # goreleaser's, a directory or files; checks them first
 //	moult promote feed 1.4.0                   # from beta to stable
 //	moult rollout feed 1.4.0 --curve linear:48h
 //	moult halt feed 1.4.0 --reason 'crashes'   # with the online key alone; resume, yank

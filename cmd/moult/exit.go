@@ -85,6 +85,9 @@ var failures = []struct {
 	{tuf.ErrRedirect, exitVerify, "name the final URL"},
 	{release.ErrBadSignature, exitVerify, "do not use the file; sign it with moult minisign sign"},
 	{release.ErrBadComment, exitVerify, "sign the file with moult minisign sign, which writes the comment that is asked for"},
+	{errArchive, exitVerify, "look where the archive came from, and build the dist directory again"},
+	{errChecksum, exitVerify, "a file is not the one that goreleaser made: build the dist directory again"},
+	{errAmbiguous, exitUsage, "choose by --binary, or name the files themselves"},
 	{errFormat, exitVerify, "build it with GOOS and GOARCH of the platform, and give the executable itself, not an archive"},
 }
 
@@ -97,11 +100,14 @@ func exitCode(err error) int {
 func explain(err error) (code int, hint string) {
 	var usage *usageError
 	var said *told
+	var check *checkError
 	switch {
 	case err == nil:
 		return 0, ""
 	case errors.As(err, &said):
 		return said.code, said.hint
+	case errors.As(err, &check) && check.Unwrap() == nil:
+		return exitVerify, check.hint()
 	}
 	for _, f := range failures {
 		if errors.Is(err, f.err) {

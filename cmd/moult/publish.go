@@ -1,9 +1,12 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
-	"io"
+	"os"
+	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -12,115 +15,191 @@ import (
 	"github.com/moult-go/moult/release/tuf"
 )
 
+// publishFlags are those of publish that no other command has.
+type publishFlags struct {
+	version, platform string
+	binary            string
+	dryRun            bool
+}
+
 func newPublish() *cobra.Command {
 	var keys keyFlags
 	var payloads payloadFlags
 	var terms termFlags
-	var version, platform string
+	var made checkFlags
+	var flags publishFlags
 	var q tuf.PublishRequest
 	cmd := &cobra.Command{
-		Use:   "publish DIR FILE...",
-		Short: "Add a version to a channel",
-		Long: `Add a version to a channel of the feed in DIR, one executable a platform. Each file's header is read first: it must be an executable for
-its platform. Servers see all of the release or nothing of it.`,
-		Example: "  moult publish feed hello-linux hello-darwin --version 1.4.0 --notes 'faster start'",
-		Args:    nArgs(2, 1<<10),
+		Use:   "publish [DIR] SOURCE...",
+		Short: "Check a version and add it to a channel",
+		Long: `Add a version to a channel of the feed in DIR, one executable a platform. DIR may be left out where ./feed is the feed. A SOURCE is
+
+  a dist directory   of goreleaser: artifacts.json says what is for which platform, metadata.json which version it is
+  a directory        of executables: their headers say what they are for
+  a file             an executable
+
+Each executable is checked first, and started where it can run. If a check fails, nothing is signed. Servers see all of the release or nothing of it.`,
+		Example: `  moult publish feed dist
+  moult publish feed hello-linux hello-darwin --version 1.4.0 --notes 'faster start'`,
+		Args: nArgs(1, 1<<10),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
-			if err := need(cmd, "version"); err != nil {
+			dir, sources := splitArgs(args)
+			if err := flags.validate(sources, &q); err != nil {
 				return err
 			}
-			if q.Version, err = release.ParseVersion(version); err != nil {
-				return &usageError{err}
+			if err := made.validate(); err != nil {
+				return err
 			}
 			if q.Minimum, q.Rollout, err = terms.read(); err != nil {
 				return err
 			}
 			q.Critical = terms.critical
-			if platform != "" && len(args) > 2 {
-				return &usageError{errors.New("--platform is for one file; those of several are read from their headers")}
-			}
-			modules, err := inspectAll(cmd, &q, args[1:], platform)
-			if err != nil {
-				return err
-			}
 			payloads.apply(&q)
-			repo, err := keys.open(cmd, args[0])
+			repo, err := keys.open(cmd, dir)
 			if err != nil {
 				return err
 			}
-			released, err := repo.Publish(cmd.Context(), q)
+			r, err := publish(cmd, repo, sources, q, flags, made)
 			if err != nil {
 				return err
 			}
 			warnExpiry(cmd, repo)
-			return emit(cmd, newPublishResult(repo, q, released, modules))
+			r.Next = nextSteps(dir, repo, r)
+			return emit(cmd, r)
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&version, "version", "", "semantic `version` of the release")
-	f.StringVar(&platform, "platform", "", "`os/arch` of the one file (default: as its header says)")
+	f.StringVar(&flags.version, "version", "", "semantic `version` of the release (default: as metadata.json says)")
+	f.StringVar(&flags.platform, "platform", "", "`os/arch[/variant]` of the one file (default: as its header says)")
+	f.StringVar(&flags.binary, "binary", "", "`name` of the program, or id of its build, where a source has several (default: the application's name)")
+	f.BoolVar(&flags.dryRun, "dry-run", false, "check everything and write nothing")
 	f.StringVar(&q.Channel, "channel", "beta", "`channel` to publish in")
 	f.StringVar(&q.Notes, "notes", "", "what is new, for people")
 	f.BoolVar(&q.Force, "force", false, "also if the version is not newer than the channel's newest, or was published with other bytes")
+	made.add(cmd)
 	payloads.add(cmd)
 	terms.add(cmd)
 	keys.add(cmd)
 	return cmd
 }
 
-// inspectAll reads each file's header into the request and returns their module paths.
-func inspectAll(cmd *cobra.Command, q *tuf.PublishRequest, paths []string, platform string) ([]string, error) {
-	var modules []string
-	for _, path := range paths {
-		x, err := inspect(path)
+// splitArgs tells the feed from what goes into it.
+func splitArgs(args []string) (dir string, sources []string) {
+	if !isFeed(args[0]) && isFeed("feed") {
+		return "feed", args
+	}
+	return args[0], args[1:]
+}
+
+func isFeed(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, "metadata", "timestamp.json"))
+	return err == nil
+}
+
+func (f *publishFlags) validate(sources []string, q *tuf.PublishRequest) (err error) {
+	switch {
+	case len(sources) == 0:
+		return &usageError{errors.New("name what to publish: a dist directory, a directory or files")}
+	case f.platform != "" && len(sources) > 1:
+		return &usageError{errors.New("--platform is for one file; those of several are read from their headers")}
+	}
+	if f.platform != "" {
+		if _, err := release.ParsePlatform(f.platform); err != nil {
+			return &usageError{err}
+		}
+	}
+	if f.version != "" {
+		if q.Version, err = release.ParseVersion(f.version); err != nil {
+			return &usageError{err}
+		}
+		return nil
+	}
+	if !slices.ContainsFunc(sources, isDist) {
+		return &usageError{errors.New("--version is missing: only a dist directory of goreleaser says it")}
+	}
+	return nil
+}
+
+// publish checks what is at the sources, and publishes it unless that is not wanted.
+func publish(cmd *cobra.Command, repo *tuf.Repository, sources []string, q tuf.PublishRequest, flags publishFlags, made checkFlags) (*publishResult, error) {
+	b, err := gather(sources, wanted{app: repo.App(), binary: flags.binary})
+	if err != nil {
+		return nil, err
+	}
+	defer b.close()
+	if q.Version.IsZero() {
+		if q.Version, err = release.ParseVersion(b.version); err != nil {
+			return nil, &usageError{fmt.Errorf("metadata.json says no version to publish, name it by --version: %w", err)}
+		}
+	} else if b.version != "" && !sameVersion(b.version, q.Version) {
+		b.note("metadata.json says version %s, and %s is published, as --version says", b.version, q.Version)
+	}
+	if slices.Contains(made.skip, "newer") {
+		q.Force = true
+	}
+	in, err := newInspection(repo, b, &q, flags.platform, made.runVersion)
+	if err != nil {
+		return nil, err
+	}
+	for _, note := range b.notes {
+		fmt.Fprintln(cmd.ErrOrStderr(), printable(note))
+	}
+	verdicts, err := in.run(cmd.Context(), made.skip)
+	tell(cmd, verdicts)
+	if err = errors.Join(err, judge(verdicts)); err != nil {
+		return nil, err
+	}
+	r := newPublishResult(in, verdicts, b.notes)
+	if flags.dryRun {
+		r.DryRun = true
+		return r, nil
+	}
+	bars := newStages(cmd)
+	q.Progress = bars.show
+	released, err := repo.Publish(cmd.Context(), q)
+	bars.end()
+	if err != nil {
+		return nil, err
+	}
+	r.take(released)
+	return r, nil
+}
+
+// newInspection examines the programs and completes the request by them.
+func newInspection(repo *tuf.Repository, b *bundle, q *tuf.PublishRequest, platform string, runVersion bool) (*inspection, error) {
+	in := &inspection{app: repo.App(), channel: q.Channel, version: q.Version, runVersion: runVersion}
+	var asked release.Platform
+	if platform != "" {
+		if len(b.programs) > 1 {
+			return nil, &usageError{errors.New("--platform is for one file; those of several are read from their headers")}
+		}
+		var err error
+		if asked, err = release.ParsePlatform(platform); err != nil {
+			return nil, &usageError{err}
+		}
+	}
+	for _, p := range b.programs {
+		s, err := newSubject(p, asked)
 		if err != nil {
 			return nil, err
 		}
-		p, err := x.agree(platform)
-		if err != nil {
-			return nil, err
-		}
-		if x.module == "" {
-			warn(cmd, "%s: no Go build information: servers cannot tell whether it is their own program", path)
-		}
-		if len(modules) > 0 && x.module != modules[0] {
-			warn(cmd, "%s: main module %q, but %q in %s", path, x.module, modules[0], paths[0])
-		}
-		modules = append(modules, x.module)
-		q.Files = append(q.Files, tuf.File{Path: path, Platform: p})
+		in.subjects = append(in.subjects, s)
+		q.Files = append(q.Files, tuf.File{Path: s.program.path, Platform: s.platform, SHA256: s.digest, Module: s.module})
 	}
-	return modules, nil
-}
-
-type publishResult struct {
-	Schema  int             `json:"schema"`
-	App     string          `json:"app"`
-	Version release.Version `json:"version"`
-	Channel string          `json:"channel"`
-	Files   []publishedFile `json:"files"`
-}
-
-type publishedFile struct {
-	Platform release.Platform `json:"platform"`
-	Module   string           `json:"module,omitempty"`
-	Path     string           `json:"path"`
-	Length   int64            `json:"length"`
-	SHA256   release.Digest   `json:"sha256"`
-}
-
-func newPublishResult(repo *tuf.Repository, q tuf.PublishRequest, released []release.Release, modules []string) *publishResult {
-	r := &publishResult{Schema: schema, App: repo.App(), Version: q.Version, Channel: q.Channel}
-	for i, rel := range released {
-		a := rel.Artifact
-		r.Files = append(r.Files, publishedFile{Platform: q.Files[i].Platform, Module: modules[i], Path: a.Full.Path, Length: a.Length, SHA256: a.SHA256})
+	all, err := repo.Indexes()
+	if err != nil {
+		return nil, err
 	}
-	return r
-}
-
-func (r *publishResult) text(w io.Writer) {
-	for _, f := range r.Files {
-		fmt.Fprintf(w, "%s %s in %s for %s, %d bytes, sha256 %s\n", r.App, r.Version, r.Channel, f.Platform, f.Length, f.SHA256.Short())
+	for _, ix := range all {
+		if ix.Channel == q.Channel {
+			in.indexes = append(in.indexes, ix)
+		}
 	}
+	in.plan = func(ctx context.Context) error {
+		_, err := repo.Plan(ctx, *q)
+		return err
+	}
+	return in, nil
 }
 
 // warnExpiry says in time what nobody has renewed.
