@@ -49,7 +49,8 @@ and let a running server find them while clients that never retry count what the
 crashes two seconds after it is ready, and is undone. Then HUP restarts the server once more.
 
 The exit status is 0 only if no request failed, except on connections that the crashing version had accepted.`,
-		Args: noArgs,
+		Example: "  go run ./cmd/moult demo",
+		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			d := &demo{out: cmd.OutOrStdout(), began: time.Now(), probation: probation}
 			if wantsJSON(cmd) {

@@ -16,8 +16,10 @@ func newMinisign() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "minisign",
 		Short: "Sign lone files, for servers that watch a path",
-		Args:  noArgs,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Long: `Sign and verify single executables in the format of minisign, for servers that watch a path or read the releases of a forge. A feed needs none of it. The
+files and keys are minisign's own; what is ours is the trusted comment, which says whose executable it is, which version and for which platform.`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(newKeygen(), newSign(), newVerifyFile())
 	return cmd
@@ -30,7 +32,10 @@ func newKeygen() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "keygen",
 		Short: "Make a key pair",
-		Args:  noArgs,
+		Long: `Make a key pair: NAME.key, which signs and stays with you, encrypted unless --plaintext-key is given, and NAME.pub, which servers are given.
+Existing files are not overwritten.`,
+		Example: "  moult minisign keygen --out minisign",
+		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			password, err := pass.read()
 			if err == nil && password == nil && !plain {
@@ -172,8 +177,10 @@ func (r *signResult) text(w io.Writer) { fmt.Fprintln(w, r.Signature) }
 func newVerifyFile() *cobra.Command {
 	var key, signature string
 	cmd := &cobra.Command{
-		Use:     "verify FILE",
-		Short:   "Verify FILE by FILE.minisig",
+		Use:   "verify FILE",
+		Short: "Verify FILE by FILE.minisig",
+		Long: `Verify an executable as a server that watches a path does: the signature over its bytes, the trusted comment, and that the two agree. It
+prints what the comment says.`,
 		Example: "  moult minisign verify hello --key minisign.pub",
 		Args:    nArgs(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
