@@ -2,7 +2,9 @@ package delta_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
+	"errors"
 	"io"
 	"math/rand/v2"
 	"testing"
@@ -75,6 +77,46 @@ func pairs() map[string][2][]byte {
 		"grows":           {random(3, 1000), random(3, 2<<20)},
 		"references":      {code(4, 1<<20, 0), code(4, 1<<20, 0x140)},
 		"several frames":  {base, random(5, 7<<20)},
+	}
+}
+
+// TestSegments: where one search ends and the next begins is no more than a few bytes in the patch.
+func TestSegments(t *testing.T) {
+	old := random(6, 5<<20)
+	new := bytes.Clone(old)
+	for i := 0; i < len(new); i += 1 << 20 {
+		new[i]++
+	}
+	patch := encode(t, old, new)
+	if len(patch) > 400 {
+		t.Errorf("%d bytes for five that changed", len(patch))
+	}
+	if got, err := decode(old, patch, limits(old, new, patch)); err != nil || !bytes.Equal(got, new) {
+		t.Error(err)
+	}
+}
+
+// TestSameBytes: the patch does not depend on how many search.
+func TestSameBytes(t *testing.T) {
+	old := code(1, 1<<20, 0)
+	new := bytes.Repeat(code(1, 1<<20, 64), 5)
+	want := encode(t, old, new)
+	for _, n := range []int{1, 7} {
+		var got bytes.Buffer
+		if err := delta.Encode(t.Context(), &got, old, new, delta.Options{Parallel: n}); err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(got.Bytes(), want) {
+			t.Errorf("%d searches make another patch", n)
+		}
+	}
+}
+
+func TestEncodeStops(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := delta.Encode(ctx, io.Discard, random(1, 1000), random(2, 1000), delta.Options{}); !errors.Is(err, context.Canceled) {
+		t.Error(err)
 	}
 }
 

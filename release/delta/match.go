@@ -96,7 +96,7 @@ func (x *index) matches(new []byte, begin, end int) []match {
 	old := x.old
 	var found []match
 	scan, length, pos := begin, 0, 0
-	lastScan, lastPos, lastOffset := begin, 0, 0
+	lastScan, lastPos, lastOffset := begin, min(begin, len(old)), 0
 	equal := func(i int) bool { return i+lastOffset >= 0 && i+lastOffset < len(old) && old[i+lastOffset] == new[i] }
 	for scan < end {
 		score := 0 // how many bytes of the match the last alignment has right as well
