@@ -104,6 +104,11 @@ func TestCopiesDelayTheHalt(t *testing.T) {
 	if got, want := float64(s.Late)/hosts, 5.0/60; math.Abs(got-want) > 0.2*want {
 		t.Errorf("%.4f late, want %.4f", got, want)
 	}
+	// And the release itself: in half an hour half of the hosts check, and half of these see the feed as it was before.
+	o.MaxAge, o.Halt = 30*time.Minute, Never
+	if got := float64(spread(t, o).taken[30]) / hosts; math.Abs(got-0.25) > 0.05 {
+		t.Errorf("%.3f took it from a copy, want 0.25", got)
+	}
 }
 
 // TestReports: the publisher halts once enough has been heard.
@@ -121,7 +126,7 @@ func TestReports(t *testing.T) {
 	}
 	o.Reported = 0
 	if s := spread(t, o); s.HaltedAt != -1 || s.Took != hosts {
-		t.Errorf("nothing was heard: %+v", s)
+		t.Errorf("nothing was heard: halted after %.0f s, %d took it", s.HaltedAt, s.Took)
 	}
 }
 
@@ -137,7 +142,7 @@ func TestSameSeedSameFigures(t *testing.T) {
 	o := Rollout{Fleet: fleetOf(6 * time.Hour), Curve: curve(t, "exponential 48 h"), Fails: 0.2, Reported: 0.5, Reports: 5, Halt: time.Hour, Until: 48 * time.Hour}
 	a, b := spread(t, o), spread(t, o)
 	if !reflect.DeepEqual(a, b) {
-		t.Errorf("%+v, then %+v", a, b)
+		t.Errorf("%d took it, then %d", a.Took, b.Took)
 	}
 	o.Seed++
 	if c := spread(t, o); reflect.DeepEqual(a.taken, c.taken) {
