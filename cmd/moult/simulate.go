@@ -20,6 +20,7 @@ func newSimulate() *cobra.Command {
 	// The sizes of payloads are those of node_exporter 1.9.1 (zstd -19, plain delta from 1.9.0); the rest is in docs/scale.md.
 	s := fleet.Study{Cost: defaultCost, Full: 5_200_000, Delta: 145_000}
 	var plots string
+	var curves []string
 	cmd := &cobra.Command{
 		Use:   "simulate",
 		Short: "Simulate many hosts: what polling costs, and how far a bad release comes",
@@ -32,6 +33,10 @@ after several reaction times. The same --seed gives the same figures. docs/scale
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := checkStudy(&s); err != nil {
 				return &usageError{err}
+			}
+			var err error
+			if s.Curves, err = simulatedCurves(curves); err != nil {
+				return err
 			}
 			found, err := s.Run(cmd.Context(), func(what string) { fmt.Fprintln(cmd.ErrOrStderr(), what) })
 			if err != nil {
@@ -49,6 +54,7 @@ after several reaction times. The same --seed gives the same figures. docs/scale
 	f.IntVar(&s.Hosts, "hosts", 100_000, "how many `hosts`")
 	f.Uint64Var(&s.Seed, "seed", 1, "of everything that is drawn")
 	f.StringVar(&plots, "plot", "", "also draw plots, as SVG files in `DIR`")
+	f.StringArrayVar(&curves, "curve", nil, "a `curve` as in moult rollout, to simulate in place of the usual ones; may be repeated")
 	f.DurationSliceVar(&s.Intervals, "interval", []time.Duration{6 * time.Hour}, "between two checks of a host; several are simulated one after the other")
 	f.DurationSliceVar(&s.MaxAges, "max-ages", []time.Duration{0, time.Minute, 5 * time.Minute, time.Hour}, "for days without a release: how long copies of timestamp.json are served")
 	f.DurationVar(&s.MaxAge, "max-age", 5*time.Minute, "for everything else: the same")
@@ -68,6 +74,22 @@ after several reaction times. The same --seed gives the same figures. docs/scale
 	f.Float64Var(&s.Off, "off", 0.05, "`share` of the hosts that are off at the publication, 0 to 1")
 	f.DurationVar(&s.OffFor, "off-for", 24*time.Hour, "they come back by and by until then")
 	return cmd
+}
+
+// simulatedCurves are those that were named, or the usual ones.
+func simulatedCurves(named []string) ([]fleet.Curve, error) {
+	if len(named) == 0 {
+		return fleet.Curves(), nil
+	}
+	var curves []fleet.Curve
+	for _, c := range named {
+		points, err := parseCurve(c)
+		if err != nil {
+			return nil, err
+		}
+		curves = append(curves, fleet.Curve{Name: c, Points: points})
+	}
+	return curves, nil
 }
 
 // most hosts and the longest a simulation goes on for: it needs some bytes for each.

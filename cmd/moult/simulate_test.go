@@ -8,11 +8,13 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/moult-go/moult/cmd/moult/fleet"
 	"github.com/moult-go/moult/release"
 	"github.com/moult-go/moult/release/tuf"
 )
@@ -120,8 +122,11 @@ func TestSimulate(t *testing.T) {
 			t.Errorf("%s: %v", list, doc[list])
 		}
 	}
+	if said := want(t, 0, "simulate", "--hosts", "500", "--curve", "linear:3h", "--curve", "now"); !strings.Contains(said, "linear:3h") || strings.Contains(said, "24 h  ") {
+		t.Errorf("curves of one's own:\n%s", said)
+	}
 	for _, bad := range [][]string{
-		{"--hosts", "0"}, {"--interval", "1s"}, {"--fails", "2"}, {"--off", "-0.1"}, {"--edges", "0"}, {"--reaction", "-1h"}, {"--refresh", "0s"}, {"--max-ages", "-1s"}, {"--interval", "soon"},
+		{"--curve", "up"}, {"--hosts", "0"}, {"--interval", "1s"}, {"--fails", "2"}, {"--off", "-0.1"}, {"--edges", "0"}, {"--reaction", "-1h"}, {"--refresh", "0s"}, {"--max-ages", "-1s"}, {"--interval", "soon"},
 	} {
 		want(t, 2, append([]string{"simulate"}, bad...)...)
 	}
@@ -148,6 +153,13 @@ func TestScalePage(t *testing.T) {
 			args[i] = dir
 		case a == "1h,6h,24h" && !full:
 			args[i] = "24h"
+		}
+	}
+	for _, c := range fleet.Curves()[1:] {
+		_, row, _ := strings.Cut(string(b), "\n| "+c.Name+" |")
+		cells := strings.Split(row, "`")
+		if points, err := parseCurve(cells[1]); err != nil || !slices.Equal(points, c.Points) {
+			t.Errorf("%s is another curve: %v, %v", cells[1], points, err)
 		}
 	}
 	for row := range strings.Lines(want(t, 0, args...)) {

@@ -14,7 +14,7 @@ import (
 // TestPlots: each is well-formed, names all lines, and draws them inside of its frame.
 func TestPlots(t *testing.T) {
 	s := Study{Rollout: Rollout{Fleet: Fleet{Hosts: 300, Seed: 1, Edges: 3, MaxAge: time.Minute}, Until: 96 * time.Hour},
-		Intervals: []time.Duration{6 * time.Hour}, MaxAges: []time.Duration{time.Minute}, Refresh: time.Hour}
+		Curves: Curves(), Intervals: []time.Duration{6 * time.Hour}, MaxAges: []time.Duration{time.Minute}, Refresh: time.Hour}
 	f, err := s.Run(t.Context(), func(string) {})
 	if err != nil {
 		t.Fatal(err)

@@ -18,10 +18,6 @@ const hour = 60 * 60 // seconds
 
 // Curves are those that the simulation compares.
 func Curves() []Curve {
-	exponential := Curve{Name: "exponential 48 h"}
-	for i := range 49 { // from one in a thousand, ten times as many every 16 hours
-		exponential.Points = append(exponential.Points, release.Point{Seconds: int64(i) * hour, Share: math.Pow(1000, float64(i)/48-1)})
-	}
 	return []Curve{
 		{Name: "all at once"},
 		{"linear 24 h", []release.Point{{Seconds: 0, Share: 0}, {Seconds: 24 * hour, Share: 1}}},
@@ -32,7 +28,10 @@ func Curves() []Curve {
 			{Seconds: 24 * hour, Share: 0.5}, {Seconds: 48 * hour, Share: 0.5},
 			{Seconds: 48 * hour, Share: 1},
 		}},
-		exponential,
+		{"exponential 48 h", []release.Point{ // ten times as many every 16 hours
+			{Seconds: 0, Share: 0.001}, {Seconds: 8 * hour, Share: 0.003}, {Seconds: 16 * hour, Share: 0.01}, {Seconds: 24 * hour, Share: 0.03},
+			{Seconds: 32 * hour, Share: 0.1}, {Seconds: 40 * hour, Share: 0.3}, {Seconds: 48 * hour, Share: 1},
+		}},
 	}
 }
 

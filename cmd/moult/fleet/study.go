@@ -9,6 +9,7 @@ import (
 // Study is a set of simulations of one fleet.
 type Study struct {
 	Rollout   // what the bad releases have in common
+	Curves    []Curve
 	Intervals []time.Duration
 	MaxAges   []time.Duration // of timestamp.json: for the days without a release
 	Reactions []time.Duration // of the publisher
@@ -80,7 +81,7 @@ func (f *Findings) days(interval time.Duration, step func(string)) error {
 func (f *Findings) good(interval time.Duration, step func(string)) error {
 	o := f.study.Rollout
 	o.Interval, o.Fails, o.Reported, o.Halt = interval, 0, 0, Never
-	for _, o.Curve = range Curves() {
+	for _, o.Curve = range f.study.Curves {
 		step("a good release, " + o.Curve.Name)
 		s, err := o.Run()
 		if err != nil {
@@ -115,7 +116,7 @@ func (f *Findings) bad(interval time.Duration, step func(string)) error {
 		f.Bad = append(f.Bad, s)
 		return err
 	}
-	for _, o.Curve = range Curves() {
+	for _, o.Curve = range f.study.Curves {
 		step("a bad release, " + o.Curve.Name)
 		o.Reports, o.Halt = 0, 0
 		for _, o.Halt = range f.study.Reactions {
