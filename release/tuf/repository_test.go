@@ -130,48 +130,6 @@ func treeOf(t *testing.T, dir string) string {
 	return b.String()
 }
 
-var errStopped = errors.New("stopped here")
-
-// A publisher that dies at any write leaves a tree in which a reader, new or old, sees the old state or the new one, and on
-// which the next publication works.
-func TestPublishStoppedAtEveryWrite(t *testing.T) {
-	for stop := 0; ; stop++ {
-		f := newFeed(t)
-		f.publish("1.0.0", "beta", "one")
-		old := f.client(t.TempDir())
-		wantNewest(t, old, "beta", "1.0.0")
-		n := 0
-		f.repo.beforeWrite = func(string) error {
-			if n++; n > stop {
-				return errStopped
-			}
-			return nil
-		}
-		path := filepath.Join(t.TempDir(), "hello")
-		if err := os.WriteFile(path, []byte("two"), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		q := PublishRequest{Version: release.MustParseVersion("1.1.0"), Files: []File{{Path: path, Platform: linux}}}
-		_, err := f.repo.Publish(context.Background(), q)
-		if err == nil {
-			if stop != 5 {
-				t.Errorf("a publication is %d writes, want payload, index, targets, snapshot, timestamp", stop)
-			}
-			return
-		}
-		if !errors.Is(err, errStopped) {
-			t.Fatalf("stopped at write %d: %v", stop, err)
-		}
-		wantNewest(t, old, "beta", "1.0.0")
-		wantNewest(t, f.client(t.TempDir()), "beta", "1.0.0")
-		f.repo.beforeWrite = nil
-		if _, err := f.repo.Publish(context.Background(), q); err != nil {
-			t.Fatalf("after a stop at write %d: %v", stop, err)
-		}
-		wantNewest(t, old, "beta", "1.1.0")
-	}
-}
-
 func TestRefresh(t *testing.T) {
 	f := newFeed(t)
 	f.publish("1.0.0", "beta", "one")

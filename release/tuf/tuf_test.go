@@ -17,7 +17,12 @@ import (
 	"github.com/moult-go/moult/release"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if os.Getenv(killEnv) != "" {
+		os.Exit(publishUntilKilled())
+	}
+	goleak.VerifyTestMain(m)
+}
 
 var linux = release.Platform{OS: "linux", Arch: "amd64"}
 
@@ -43,9 +48,17 @@ func newFeed(t *testing.T) *feed {
 	if err != nil {
 		t.Fatal(err)
 	}
+	f.serve(repo)
+	return f
+}
+
+// serve puts repo on a web server.
+func (f *feed) serve(repo *Repository) {
+	f.t.Helper()
 	f.repo = repo
+	var err error
 	if f.root, err = os.ReadFile(repo.RootFile()); err != nil {
-		t.Fatal(err)
+		f.t.Fatal(err)
 	}
 	files := http.FileServer(http.Dir(repo.dir))
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -65,9 +78,8 @@ func newFeed(t *testing.T) *feed {
 		f.statuses = append(f.statuses, rec.status)
 		f.mu.Unlock()
 	}))
-	t.Cleanup(srv.Close)
+	f.t.Cleanup(srv.Close)
 	f.url = srv.URL
-	return f
 }
 
 type statusRecorder struct {
