@@ -5,11 +5,13 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -153,6 +155,20 @@ func TestSyncGuards(t *testing.T) {
 	if code, _, stderr := moult(t, "sync", "mine", "served"); code != exitFailed || !strings.Contains(stderr, "same number") {
 		t.Errorf("two publishers, one ahead: %d %s", code, stderr)
 	}
+	// Two who refresh: nothing but the timestamps differs.
+	for i, dir := range []string{"first", "second"} {
+		want(t, 0, "sync", "served", dir)
+		p, err := tuf.Open(dir, tuf.OpenOptions{KeyDir: "feed-keys", Now: func() time.Time { return time.Now().Add(time.Duration(i) * time.Minute) }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := p.Refresh(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if code, _, stderr := moult(t, "sync", "first", "second"); code != exitFailed || !strings.Contains(stderr, "same number") {
+		t.Errorf("two who refresh: %d %s", code, stderr)
+	}
 	// Another feed.
 	if _, err := tuf.Init(t.Context(), "other", tuf.InitOptions{App: "hello", PlaintextKeys: true}); err != nil {
 		t.Fatal(err)
@@ -217,6 +233,17 @@ func TestSyncFromURL(t *testing.T) {
 		t.Error("the copy has the new timestamp")
 	}
 	want(t, 0, "verify", "copy", "--root=feed/metadata/1.root.json")
+	cut := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		n := &noted{ResponseWriter: w}
+		if r.Method == "GET" && strings.Contains(r.URL.Path, "hello-linux") {
+			w.Header().Set("Content-Length", "1000")
+			n.Write([]byte("the beginning"))
+			panic(http.ErrAbortHandler)
+		}
+		static{openRoot(t, "feed")}.ServeHTTP(n, r)
+	}))
+	defer cut.Close()
+	want(t, exitRetry, "sync", cut.URL, "another")
 	want(t, exitRetry, "sync", "http://127.0.0.1:1/", "copy")
 	want(t, exitVerify, "sync", url+"/none", "copy")
 }
@@ -269,6 +296,57 @@ func TestSyncInterrupted(t *testing.T) {
 		wantBeta(t, old, "1.2.0")
 		wantBeta(t, newClient(t, srv.URL, nil), "1.2.0")
 		srv.Close()
+	}
+}
+
+// watched notes which files were complete when a file was begun.
+type watched struct {
+	directory
+	mu    sync.Mutex
+	done  []string
+	early []string // begun before everything that leads there was complete
+	want  func(path string) int
+}
+
+func (w *watched) put(ctx context.Context, path string, src body, length int64, was *object) error {
+	w.mu.Lock()
+	if len(w.done) < w.want(path) {
+		w.early = append(w.early, path)
+	}
+	w.mu.Unlock()
+	time.Sleep(2 * time.Millisecond) // others may begin
+	err := w.directory.put(ctx, path, src, length, was)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.done = append(w.done, path)
+	return err
+}
+
+// However many are sent at a time, what is led to is complete before what leads there begins.
+func TestSyncOrder(t *testing.T) {
+	smallFeed(t)
+	files, _ := syncDoc(t, "feed", "copy", "--dry-run")
+	targets := 0
+	for _, path := range files {
+		if strings.HasPrefix(path, "targets/") {
+			targets++
+		}
+	}
+	w := &watched{directory: directory{dir: "copy"}, want: func(path string) int {
+		switch {
+		case path == timestampPath:
+			return len(files) - 1
+		case rootRule.MatchString(path):
+			return len(files) - 2
+		case metadataRule.MatchString(path):
+			return targets
+		}
+		return 0
+	}}
+	m := newMirror(&directory{dir: "feed"}, w)
+	m.jobs = 8
+	if _, err := m.run(t.Context()); err != nil || len(w.early) > 0 || len(w.done) != len(files) {
+		t.Errorf("%v: too early: %v", err, w.early)
 	}
 }
 
@@ -380,6 +458,17 @@ func TestSyncDelete(t *testing.T) {
 	if got := at(0, false); len(got) > 0 {
 		t.Errorf("removed while the last publication is young: %v", got)
 	}
+	// What the publication before names stays, however old it is: servers were led to it until now.
+	before, err := tuf.ReadContents(t.Context(), nil, reader(&directory{dir: "served"}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	publishSmall(t, r, "1.4.0")
+	for _, path := range at(25, true) {
+		if named(before, path) {
+			t.Errorf("%s is to go, and was in use", path)
+		}
+	}
 	if got := at(25, true); !slices.Contains(got, old[0]) {
 		t.Errorf("planned %v", got)
 	}
@@ -392,6 +481,7 @@ func TestSyncDelete(t *testing.T) {
 		}
 	}
 	want(t, 0, "verify", "served", "--root=feed/metadata/1.root.json")
+	at(50, false) // what only the one before named
 	if got := at(50, false); len(got) > 0 {
 		t.Errorf("removed again: %v", got)
 	}
