@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"testing"
 
 	"github.com/minio/selfupdate"
@@ -143,10 +144,11 @@ func TestBSDiff40Triples(t *testing.T) {
 	old, new := random(1, 1000), random(2, 1000)
 	for name, triples := range map[string][]uint64{
 		"adds a negative number":        {negative | 1, 0, 0},
+		"a negative number makes room":  {negative | 1, 1001, 0},
 		"adds more than there is":       {1001, 0, 0},
 		"adds 2^62":                     {1 << 62, 0, 0},
 		"adds past the end of old":      {0, 1, 999, 2, 0, 0},
-		"brings a negative number":      {0, negative | 1, 0},
+		"brings a negative number":      {0, negative | 1, 0, 1000, 0, 0},
 		"brings more than there is":     {0, 1001, 0},
 		"both together are too many":    {600, 600, 0},
 		"seeks before the beginning":    {0, 1, negative | 1, 1, 0, 0},
@@ -159,7 +161,7 @@ func TestBSDiff40Triples(t *testing.T) {
 		for _, v := range triples {
 			raw = binary.LittleEndian.AppendUint64(raw, v)
 		}
-		c, d, e := bzip2(t, raw), bzip2(t, make([]byte, 1000)), bzip2(t, new)
+		c, d, e := bzip2(t, raw), bzip2(t, make([]byte, 1000)), bzip2(t, append(bytes.Clone(new), new...))
 		patch := []byte("BSDIFF40")
 		patch = binary.LittleEndian.AppendUint64(patch, uint64(len(c)))
 		patch = binary.LittleEndian.AppendUint64(patch, uint64(len(d)))
@@ -167,6 +169,8 @@ func TestBSDiff40Triples(t *testing.T) {
 		patch = bytes.Join([][]byte{patch, c, d, e}, nil)
 		if _, err := bspatch(old, patch, limits(old, new, patch)); !errors.Is(err, delta.ErrMalformed) {
 			t.Errorf("%s: %v", name, err)
+		} else if strings.HasPrefix(name, "makes nothing") && !strings.Contains(err.Error(), "without making anything") {
+			t.Errorf("%s: it was read to its end: %v", name, err)
 		}
 	}
 }
