@@ -179,8 +179,12 @@ func TestPublishDist(t *testing.T) {
 	want(t, 0, "publish", dist, "--skip-check", "module", "--version", "1.5.0")
 	want(t, exitUsage, "publish", dist, "--skip-check", "modules")
 	want(t, exitUsage, "publish", dist, "--binary", "other")
-	if left, _ := filepath.Glob(filepath.Join(os.TempDir(), "moult-publish-*")); len(left) > 0 {
-		t.Errorf("left behind: %v", left)
+	temp := t.TempDir()
+	t.Setenv("TMPDIR", temp)
+	removeAll(dist, "server_*") // what is left are archives
+	want(t, 0, "publish", dist, "--skip-check", "module", "--version", "1.6.0")
+	if left, err := os.ReadDir(temp); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
 	}
 }
 

@@ -81,6 +81,7 @@ func TestUnpack(t *testing.T) {
 	for i := range many {
 		many[i].name = "f"
 	}
+	many[0].name = "hello"
 	for name, tc := range map[string]struct {
 		format string
 		b      []byte
