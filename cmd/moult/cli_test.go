@@ -41,8 +41,11 @@ func document(t *testing.T, stdout string) map[string]any {
 	return doc
 }
 
-// The test's own executable is the program to publish.
+// self is the test's own executable.
 var self = os.Args[0]
+
+// smallProgram is a small executable to publish: to compress the test's own one takes seconds.
+func smallProgram(t *testing.T) string { return build(t, "plain", "-ldflags=-s -w") }
 
 func TestStory(t *testing.T) {
 	t.Chdir(t.TempDir())
@@ -56,14 +59,14 @@ func TestStory(t *testing.T) {
 	if said := want(t, 0, "verify", "feed", root); !strings.Contains(said, "nothing is published yet") {
 		t.Errorf("verify of an empty feed: %s", said)
 	}
-	doc := document(t, want(t, 0, "publish", "feed", self, "--version", "1.0.0", "--notes", "the first", "--json"))
+	doc := document(t, want(t, 0, "publish", "feed", smallProgram(t), "--version", "1.0.0", "--notes", "the first", "--json"))
 	file := doc["files"].([]any)[0].(map[string]any)
-	if file["platform"] != runtime.GOOS+"/"+runtime.GOARCH || file["module"] != "github.com/moult-go/moult" || doc["channel"] != "beta" {
+	if file["platform"] != runtime.GOOS+"/"+runtime.GOARCH || file["module"] != "example.com/hello" || doc["channel"] != "beta" {
 		t.Errorf("published %v", doc)
 	}
-	want(t, 1, "publish", "feed", self, "--version", "1.0.0")
-	want(t, 1, "publish", "feed", self, "--version", "0.9.0")
-	want(t, 0, "publish", "feed", self, "--version", "0.9.0", "--force")
+	want(t, 1, "publish", "feed", smallProgram(t), "--version", "1.0.0")
+	want(t, 1, "publish", "feed", smallProgram(t), "--version", "0.9.0")
+	want(t, 0, "publish", "feed", smallProgram(t), "--version", "0.9.0", "--force")
 	doc = document(t, want(t, 0, "promote", "feed", "1.0.0", "--json"))
 	if in := doc["channels"].([]any); len(in) != 1 || in[0].(map[string]any)["channel"] != "stable" || doc["changed"] != true {
 		t.Errorf("promoted %v", doc)
@@ -86,7 +89,7 @@ func TestVerifyFindsWhatIsWrong(t *testing.T) {
 	t.Chdir(t.TempDir())
 	want(t, 0, "init", "feed", "--app", "hello", "--plaintext-keys")
 	want(t, 0, "init", "other", "--app", "hello", "--plaintext-keys")
-	want(t, 0, "publish", "feed", self, "--version", "1.0.0")
+	want(t, 0, "publish", "feed", smallProgram(t), "--version", "1.0.0")
 	root := "--root=feed/metadata/1.root.json"
 	want(t, exitVerify, "verify", "feed", "--root=other/metadata/1.root.json")
 	want(t, exitVerify, "verify", "feed", "--root="+self)
@@ -125,9 +128,9 @@ func TestUsage(t *testing.T) {
 	t.Chdir(t.TempDir())
 	want(t, 0, "init", "feed", "--app", "hello", "--plaintext-keys")
 	for _, args := range []string{
-		"frob", "--frob", "init", "init a", "init a --app ../x --frob", "init a --app hello", "init a b --app hello", "publish feed", "publish feed " + self,
-		"publish feed " + self + " --version one", "publish feed " + self + " --version 1.0.0 --platform linux",
-		"publish feed " + self + " " + self + " --version 1.0.0 --platform linux/amd64", "publish feed " + self + " --version 1.0.0 --channel stabel",
+		"frob", "--frob", "init", "init a", "init a --app ../x --frob", "init a --app hello", "init a b --app hello", "publish feed", "publish feed " + smallProgram(t),
+		"publish feed " + smallProgram(t) + " --version one", "publish feed " + smallProgram(t) + " --version 1.0.0 --platform linux",
+		"publish feed " + smallProgram(t) + " " + smallProgram(t) + " --version 1.0.0 --platform linux/amd64", "publish feed " + smallProgram(t) + " --version 1.0.0 --channel stabel",
 		"promote feed", "promote feed x", "verify", "verify feed", "verify nowhere --root feed/metadata/1.root.json", "minisign sign x", "minisign verify x", "minisign frob",
 		"minisign keygen", "init a --app hello --passphrase-file x --passphrase-env y", "refresh",
 	} {
@@ -160,7 +163,7 @@ func TestMinisignStory(t *testing.T) {
 	t.Chdir(t.TempDir())
 	want(t, 0, "minisign", "keygen", "--plaintext-key", "--out", "k")
 	want(t, 1, "minisign", "keygen", "--plaintext-key", "--out", "k") // never overwritten
-	b, err := os.ReadFile(self)
+	b, err := os.ReadFile(smallProgram(t))
 	if err != nil {
 		t.Fatal(err)
 	}

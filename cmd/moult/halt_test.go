@@ -22,7 +22,7 @@ func standingIn(t *testing.T, doc map[string]any, channel string) map[string]any
 func TestRolloutStory(t *testing.T) {
 	t.Chdir(t.TempDir())
 	want(t, 0, "init", "feed", "--app", "hello", "--plaintext-keys")
-	want(t, 0, "publish", "feed", self, "--version", "1.0.0", "--critical", "--minimum", "0.9.0")
+	want(t, 0, "publish", "feed", smallProgram(t), "--version", "1.0.0", "--critical", "--minimum", "0.9.0")
 	doc := document(t, want(t, 0, "promote", "feed", "1.0.0", "--rollout", "steps:1%@0h,100%@48h", "--json"))
 	stable := standingIn(t, doc, "stable")
 	if stable["share"] != 0.01 || stable["critical"] != true || stable["minimum"] != "0.9.0" || len(doc["keys"].([]any)) != 2 {
@@ -85,7 +85,7 @@ func TestRolloutStory(t *testing.T) {
 
 	for _, args := range []string{
 		"halt feed", "halt feed x", "halt feed 1.0.0 --channel=nightly", "rollout feed 1.0.0 --curve=soon", "rollout feed 1.0.0 --restart", "rollout feed x",
-		"promote feed 1.0.0 --rollout=soon", "promote feed 1.0.0 --minimum=x", "publish feed " + self + " --version 2.0.0 --rollout soon", "yank feed", "resume feed",
+		"promote feed 1.0.0 --rollout=soon", "promote feed 1.0.0 --minimum=x", "publish feed " + smallProgram(t) + " --version 2.0.0 --rollout soon", "yank feed", "resume feed",
 	} {
 		want(t, exitUsage, strings.Fields(args)...)
 	}

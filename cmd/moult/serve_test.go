@@ -32,7 +32,7 @@ func newFeedDir(t *testing.T) {
 	t.Helper()
 	t.Chdir(t.TempDir())
 	want(t, 0, "init", "feed", "--app", "hello", "--plaintext-keys")
-	want(t, 0, "publish", "feed", self, "--version", "1.0.0")
+	want(t, 0, "publish", "feed", smallProgram(t), "--version", "1.0.0")
 }
 
 // glob returns the one file that fits.
