@@ -27,6 +27,9 @@ func TestWrongClock(t *testing.T) {
 			}
 			right := c.now
 			c.now = later(tc.off)
+			if err := c.Refresh(t.Context()); !errors.Is(err, tc.want) {
+				t.Errorf("%s: refresh: %v", name, err)
+			}
 			for range 2 {
 				if got, err := newest(c, "beta"); !errors.Is(err, tc.want) || err != nil && !strings.Contains(err.Error(), "expired, or the clock is wrong") {
 					t.Errorf("%s: %q, %v", name, got, err)

@@ -164,6 +164,47 @@ func TestRealRootsChangedByOneByte(t *testing.T) {
 	}
 }
 
+// FuzzNextRoot: whatever comes as the next root, nothing is trusted but what the holders of the keys signed, and nothing panics.
+func FuzzNextRoot(f *testing.F) {
+	embedded, err := os.ReadFile(realRoots + "/go-tuf-rotated/1.root.json")
+	if err != nil {
+		f.Fatal(err)
+	}
+	files, _ := filepath.Glob(realRoots + "/go-tuf-*/*.root.json")
+	refused, _ := filepath.Glob(realRoots + "/refused/*/*.root.json")
+	for _, file := range append(files, refused...) {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b)
+	}
+	trueNext, err := os.ReadFile(realRoots + "/go-tuf-rotated/2.root.json")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if wellFormed(metadata.ROOT, b) != nil {
+			return
+		}
+		trusted, err := trustedmetadata.New(embedded)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := trusted.UpdateRoot(b); err != nil { // unguarded: what is well formed must not make it panic
+			return
+		}
+		same := [][]byte{signedPart(t, trueNext)}
+		for _, file := range files {
+			seed, _ := os.ReadFile(file)
+			same = append(same, signedPart(t, seed))
+		}
+		if !slices.ContainsFunc(same, func(s []byte) bool { return bytes.Equal(s, signedPart(t, b)) }) {
+			t.Errorf("trusted: %s", b)
+		}
+	})
+}
+
 func signedPart(t *testing.T, b []byte) []byte {
 	t.Helper()
 	m, err := metadata.Root().FromBytes(b)
