@@ -234,18 +234,42 @@ func TestSyncFromURL(t *testing.T) {
 	}
 	want(t, 0, "verify", "copy", "--root=feed/metadata/1.root.json")
 	cut := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		n := &noted{ResponseWriter: w}
 		if r.Method == "GET" && strings.Contains(r.URL.Path, "hello-linux") {
 			w.Header().Set("Content-Length", "1000")
-			n.Write([]byte("the beginning"))
+			w.Write([]byte("the beginning"))
+			http.NewResponseController(w).Flush() // it has begun
 			panic(http.ErrAbortHandler)
 		}
-		static{openRoot(t, "feed")}.ServeHTTP(n, r)
+		static{openRoot(t, "feed")}.ServeHTTP(w, r)
 	}))
 	defer cut.Close()
 	want(t, exitRetry, "sync", cut.URL, "another")
 	want(t, exitRetry, "sync", "http://127.0.0.1:1/", "copy")
 	want(t, exitVerify, "sync", url+"/none", "copy")
+}
+
+// A file that takes the place of another is of a later second: tags are made of that.
+func TestDirectoryGivesEachFileItsSecond(t *testing.T) {
+	d := &directory{dir: t.TempDir()}
+	var last time.Time
+	for i, content := range []string{"one", "two", "six"} {
+		var was *object
+		if i > 0 {
+			was = &object{modified: last}
+		}
+		if err := d.put(t.Context(), timestampPath, strings.NewReader(content), 3, was); err != nil {
+			t.Fatal(err)
+		}
+		all, err := d.list(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		now := all[timestampPath].modified
+		if now.Unix() <= last.Unix() {
+			t.Errorf("%q: %v after %v", content, now, last)
+		}
+		last = now
+	}
 }
 
 // broken is a store that ends after some writes, as if its process were killed.
@@ -457,6 +481,20 @@ func TestSyncDelete(t *testing.T) {
 	}
 	if got := at(0, false); len(got) > 0 {
 		t.Errorf("removed while the last publication is young: %v", got)
+	}
+	// A file that came since may belong to a publication that is on its way.
+	fresh := "served/targets/1.9.0/" + strings.Repeat("ab", 32) + ".hello"
+	if err := os.MkdirAll(filepath.Dir(fresh), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(fresh, []byte("x"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chtimes(fresh, time.Time{}, time.Now().Add(20*time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	if got := at(25, true); slices.Contains(got, strings.TrimPrefix(fresh, "served/")) || len(got) == 0 {
+		t.Errorf("a file of five hours ago is to go: %v", got)
 	}
 	// What the publication before names stays, however old it is: servers were led to it until now.
 	before, err := tuf.ReadContents(t.Context(), nil, reader(&directory{dir: "served"}))
