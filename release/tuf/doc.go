@@ -28,6 +28,12 @@
 // one. Before it signs on top of what is there, the publisher verifies it from the trusted root in the key directory, so that
 // write access to the web server is not a way to get files signed.
 //
+// # Changing the root
+//
+// A [RootChange] adds and revokes keys, sets thresholds, and renews the root. It travels as one file to those who must sign it;
+// [Repository.PublishRoot] publishes it and signs again what the old keys signed, with the keys of both roots where they are at hand, so that no
+// reader comes between. A publication of a root that was interrupted is finished by the next command.
+//
 // # Reading
 //
 // [Client] verifies from the embedded root; there is no trust on first use. It refuses what is unsigned, expired, replayed,

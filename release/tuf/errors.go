@@ -47,6 +47,8 @@ var (
 	ErrPassphrase = errors.New("passphrase missing or wrong")
 	// ErrNoKey says that a key that is needed is not there.
 	ErrNoKey = errors.New("key not there")
+	// ErrUnsigned says that too few root keys have signed a change of the root.
+	ErrUnsigned = errors.New("signatures missing")
 	// ErrLockout says that a root would lock its owners out, or that one theft would be another: a threshold that the keys cannot reach,
 	// one key for two roles.
 	ErrLockout = errors.New("such a root would be no good")

@@ -24,7 +24,8 @@ type InitOptions struct {
 	// KeyDir gets the private keys (root.key, targets.key, online.key, each 0600) and a copy of the trusted root
 	// (root.json). It must lie outside the repository. Default: the repository's path with "-keys" appended.
 	KeyDir string
-	// RootKeyDirs get a root key each, to be taken offline, each to another place. Default: one root key in KeyDir.
+	// RootKeyDirs get a root key each, with a copy of the root, to be taken offline, each to another place. Default: one root key in
+	// KeyDir.
 	RootKeyDirs []string
 	// RootThreshold is the number of root keys that must sign a change of the root. Default 1.
 	RootThreshold int
@@ -211,10 +212,14 @@ func (r *Repository) create(ctx context.Context, o *InitOptions, plan []newKey) 
 	if err != nil {
 		return err
 	}
-	made = append(made, filepath.Join(o.KeyDir, rootCopyFile), filepath.Join(r.dir, metadataDir), filepath.Join(r.dir, targetsDir))
-	if err := createFile(filepath.Join(o.KeyDir, rootCopyFile), root, 0o644); err != nil {
-		return err
+	for _, d := range slices.Compact(slices.Sorted(slices.Values(o.keyDirs()))) { // whoever holds a root key needs the root to judge a change
+		path := filepath.Join(d, rootCopyFile)
+		if err := createFile(path, root, 0o644); err != nil {
+			return err
+		}
+		made = append(made, path)
 	}
+	made = append(made, filepath.Join(r.dir, metadataDir), filepath.Join(r.dir, targetsDir))
 	if err := replaceFile(r.RootFile(), root); err != nil {
 		return err
 	}

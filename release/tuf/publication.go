@@ -156,6 +156,9 @@ func (r *Repository) signers(role string) ([]Signer, error) {
 	} else {
 		trust := r.trusted.Root.Signed.Roles[role]
 		signers, err = trustedSigners(trust.KeyIDs, trust.Threshold, r.keys.signing(role))
+		if err == nil {
+			signers, err = r.outgoingSigners(role, signers)
+		}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("sign %s, keys in %s: %w", role, r.keyDir, err)

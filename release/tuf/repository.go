@@ -58,6 +58,9 @@ type Repository struct {
 	trusted     *trustedmetadata.TrustedMetadata
 	brake       *release.Brake
 
+	unfinished *metadata.Metadata[metadata.RootType] // the publication of this root was interrupted
+	outgoing   *metadata.Metadata[metadata.RootType] // its keys sign too, for those who do not know the new root yet
+
 	// beforeWrite lets tests stop a publication before any file of it becomes visible.
 	beforeWrite func(path string) error
 }
@@ -117,12 +120,15 @@ func (r *Repository) targetPath(p string, d release.Digest) string {
 	return filepath.Join(r.dir, targetsDir, filepath.FromSlash(release.HashedPath(p, d)))
 }
 
-// load reads and verifies what is published now.
-func (r *Repository) load() error {
+// loadUpTo reads and verifies what is published now, following roots up to that version.
+func (r *Repository) loadUpTo(newest int64) error {
 	return guard(func() error {
 		t, err := r.trustedRoot()
 		if err != nil {
 			return err
+		}
+		if v := t.Root.Signed.Version; v > newest {
+			return fmt.Errorf("trusted root: version %d after %d: %w", v, newest, ErrRollback)
 		}
 		t.RefTime = time.Time{} // nothing is expired at the beginning of time
 		steps := []func() (name string, use func([]byte) error){
@@ -137,7 +143,7 @@ func (r *Repository) load() error {
 				return versioned(t.Snapshot.Signed.Meta["targets.json"].Version, "targets"), drop(t.UpdateTargets)
 			},
 		}
-		if err := r.followRoots(t); err != nil {
+		if err := r.followRoots(t, newest); err != nil {
 			return err
 		}
 		for _, step := range steps {
@@ -162,8 +168,8 @@ func (r *Repository) load() error {
 }
 
 // followRoots walks from the trusted root to the newest one.
-func (r *Repository) followRoots(t *trustedmetadata.TrustedMetadata) error {
-	for {
+func (r *Repository) followRoots(t *trustedmetadata.TrustedMetadata, newest int64) error {
+	for t.Root.Signed.Version < newest {
 		name := versioned(t.Root.Signed.Version+1, "root")
 		b, err := readCapped(r.metadataPath(name), maxMetadata)
 		if errors.Is(err, fs.ErrNotExist) {
@@ -176,6 +182,7 @@ func (r *Repository) followRoots(t *trustedmetadata.TrustedMetadata) error {
 			return fmt.Errorf("%s: %w", name, err)
 		}
 	}
+	return nil
 }
 
 func (r *Repository) loadSettings() error {
@@ -310,6 +317,9 @@ func (r *Repository) exclusively(ctx context.Context, f func() error) error {
 	defer unlock()
 	if err := r.load(); err != nil {
 		return fmt.Errorf("open feed %s: %w", r.dir, err)
+	}
+	if err := r.finishRoot(ctx); err != nil {
+		return err
 	}
 	return f()
 }
