@@ -8,6 +8,7 @@
 //	moult halt feed 1.4.0 --reason 'crashes'   # with the online key alone; resume, yank
 //	moult verify feed --root root.json         # the real client, with an empty cache
 //	moult refresh feed                         # on a timer
+//	moult root rotate feed online              # change who may sign
 //	moult list feed                            # what it offers; show and diff say more
 //	moult serve feed                           # over HTTP, as any static file server should
 //	moult sync feed s3://downloads/hello       # to where it is served: readers see the old feed or the new one
@@ -18,5 +19,5 @@
 // of a failure as well. A failure ends with a hint. The exit code is 0 when it is done, 1 when it failed and nothing was changed, 2 for
 // a wrong command line, 4 when something does not verify, 5 when there is no permission, 75 for what may pass by itself: the network, a full disk.
 //
-// A passphrase comes from a file, a variable or the terminal, never from the command line.
+// Keys and passphrases come from files, variables, commands or the terminal, never from the command line: moult help keys.
 package main

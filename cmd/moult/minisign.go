@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -37,7 +38,7 @@ Existing files are not overwritten.`,
 		Example: "  moult minisign keygen --out minisign",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			password, err := pass.read()
+			password, err := pass.read(cmd.Context())
 			if err == nil && password == nil && !plain {
 				password, err = ask(cmd, "a passphrase for the key", true)
 			}
@@ -112,12 +113,12 @@ func newSign() *cobra.Command {
 			if c.Platform, err = x.agree(platform); err != nil {
 				return err
 			}
-			signature, err := signFile(args[0], key, &pass, c)
+			signature, err := signFile(cmd.Context(), args[0], key, &pass, c)
 			if err != nil {
 				return err
 			}
 			r := &signResult{Schema: schema, Signature: args[0] + ".minisig"}
-			if err := writeSignature(r.Signature, signature); err != nil {
+			if err := putFile(r.Signature, signature); err != nil {
 				return err
 			}
 			return emit(cmd, r)
@@ -132,12 +133,12 @@ func newSign() *cobra.Command {
 	return cmd
 }
 
-func signFile(path, keyFile string, pass *passphraseFlags, c release.TrustedComment) ([]byte, error) {
+func signFile(ctx context.Context, path, keyFile string, pass *passphraseFlags, c release.TrustedComment) ([]byte, error) {
 	key, err := os.ReadFile(keyFile)
 	if err != nil {
 		return nil, err
 	}
-	password, err := pass.read()
+	password, err := pass.read(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -153,14 +154,14 @@ func signFile(path, keyFile string, pass *passphraseFlags, c release.TrustedComm
 	return signature, nil
 }
 
-// writeSignature puts the signature there in one step: a server may be looking.
-func writeSignature(path string, signature []byte) error {
+// putFile writes a file in one step: a server may be looking.
+func putFile(path string, b []byte) error {
 	f, err := os.CreateTemp(filepath.Dir(path), ".minisig-*")
 	if err != nil {
 		return err
 	}
 	defer os.Remove(f.Name())
-	_, err = f.Write(signature)
+	_, err = f.Write(b)
 	if err = errors.Join(err, f.Chmod(0o644), f.Sync(), f.Close()); err != nil {
 		return err
 	}

@@ -50,6 +50,7 @@ a feed as a server would.
 		newResume(),
 		newYank(),
 		newRefresh(),
+		newRootGroup(),
 		newDoctor(),
 		newVerify(),
 		newServe(),
@@ -60,6 +61,7 @@ a feed as a server would.
 		newMinisign(),
 		newSimulate(),
 		newDemo(),
+		newKeysTopic(),
 	)
 	return root
 }

@@ -42,9 +42,11 @@ const maxMetadata = 5 << 20
 type OpenOptions struct {
 	// KeyDir has the copy of the trusted root, and the key files of the roles that Keys has nothing for. Default as in InitOptions.
 	KeyDir     string
-	Passphrase []byte           // of the key files, if they are encrypted
-	Keys       Keys             // what is at hand beside them
-	Now        func() time.Time // default time.Now
+	Passphrase []byte // of the key files, if they are encrypted
+	Keys       Keys   // what is at hand beside them
+	// WithoutKeyFiles leaves the key files alone: for what needs no signature, or those of Keys only.
+	WithoutKeyFiles bool
+	Now             func() time.Time // default time.Now
 }
 
 // Repository is a directory with a feed, seen by its publisher. DIR/metadata and DIR/targets are plain static files
@@ -89,8 +91,10 @@ func Open(dir string, o OpenOptions) (*Repository, error) {
 		r.now = time.Now
 	}
 	r.keys = o.Keys
-	if err := r.keys.load(r.keyDir, o.Passphrase); err != nil {
-		return nil, err
+	if !o.WithoutKeyFiles {
+		if err := r.keys.load(r.keyDir, o.Passphrase); err != nil {
+			return nil, err
+		}
 	}
 	if err := r.load(); err != nil {
 		return nil, fmt.Errorf("open feed %s: %w", dir, err)

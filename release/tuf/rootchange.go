@@ -149,6 +149,11 @@ func (c *RootChange) App() string { return c.app }
 // Version is that of the new root.
 func (c *RootChange) Version() int64 { return c.next.Signed.Version }
 
+// Keys returns the ids of the keys that the new root trusts with a role.
+func (c *RootChange) Keys(role Role) []string {
+	return slices.Clone(c.next.Signed.Roles[role.metadataRoles()[0]].KeyIDs)
+}
+
 // AddKey makes the new root trust one more key for a role. Like every change it voids the signatures.
 func (c *RootChange) AddKey(role Role, public ed25519.PublicKey) error {
 	c.next.ClearSignatures()

@@ -16,8 +16,8 @@ import (
 	"github.com/theupdateframework/go-tuf/v2/metadata"
 )
 
-// nextRootFile lies in the key directory while a root is being published.
-const nextRootFile = "root.next.json"
+// UnfinishedRootFile lies in the key directory while a root is being published.
+const UnfinishedRootFile = "root.next.json"
 
 // ChangeRoot begins a change of the newest root, valid from now on as long as a first one. Publish it by PublishRoot.
 func (r *Repository) ChangeRoot(ctx context.Context) (*RootChange, error) {
@@ -98,7 +98,7 @@ func (r *Repository) adoptRoot(ctx context.Context, next *metadata.Metadata[meta
 			}
 		}
 	}
-	journal := filepath.Join(r.keyDir, nextRootFile)
+	journal := filepath.Join(r.keyDir, UnfinishedRootFile)
 	if err := r.writeFile(ctx, journal, b); err != nil {
 		return err
 	}
@@ -191,7 +191,7 @@ func (r *Repository) readUnfinished() (*metadata.Metadata[metadata.RootType], er
 	if r.root != nil { // Inspect has no key directory
 		return nil, nil
 	}
-	path := filepath.Join(r.keyDir, nextRootFile)
+	path := filepath.Join(r.keyDir, UnfinishedRootFile)
 	b, err := readCapped(path, maxMetadata)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -225,7 +225,7 @@ func (r *Repository) readUnfinished() (*metadata.Metadata[metadata.RootType], er
 
 // finishRoot completes what was interrupted, if anything was.
 func (r *Repository) finishRoot(ctx context.Context) error {
-	journal := filepath.Join(r.keyDir, nextRootFile)
+	journal := filepath.Join(r.keyDir, UnfinishedRootFile)
 	if r.unfinished == nil {
 		if r.root != nil {
 			return nil
