@@ -113,7 +113,7 @@ func (r *changeResult) text(w io.Writer) {
 	case r.DryRun:
 		fmt.Fprintf(w, "So it would be, signed by the %s; nothing was changed.\n", keysText(r.Keys))
 	default:
-		fmt.Fprintf(w, "Signed by the %s. Hosts notice at their next check, within %g hours unless they were set otherwise.\n", keysText(r.Keys), float64(r.Notice)/3600)
+		fmt.Fprintf(w, "Signed by the %s. Hosts notice at their next check, within about %g hours unless they were set otherwise.\n", keysText(r.Keys), float64(r.Notice)/3600)
 	}
 	if len(r.next) > 0 {
 		fmt.Fprintf(w, "\nNext:\n\n    %s\n", strings.Join(r.next, "\n    "))
@@ -138,9 +138,12 @@ func (s *standing) shareText(now time.Time) string {
 		return "every host may have it now: it is critical, and does not wait for its rollout"
 	}
 	text := percent(s.Share) + " of the hosts may have it now"
-	last := s.Rollout.Curve[len(s.Rollout.Curve)-1]
-	if end := s.Rollout.Start.Add(time.Duration(last.Seconds) * time.Second); now.Before(end) {
-		text += fmt.Sprintf(", %s at %s", percent(last.Share), end.Local().Format("2006-01-02 15:04"))
+	share := s.Share
+	for _, p := range s.Rollout.Curve {
+		if at := s.Rollout.Start.Add(time.Duration(p.Seconds) * time.Second); now.Before(at) && p.Share > share {
+			share = p.Share
+			text += fmt.Sprintf(", %s at %s", percent(share), at.Local().Format("2006-01-02 15:04"))
+		}
 	}
 	return text
 }

@@ -47,7 +47,7 @@ func TestRolloutStory(t *testing.T) {
 		t.Errorf("the dry run was none: %v", doc)
 	}
 	said := want(t, 0, "halt", "feed", "1.0.0", "--reason", "it crashes")
-	for _, line := range []string{"hello 1.0.0 in stable, 1 platform: halted: it crashes", "online key alone", "within 6 hours", "moult resume feed 1.0.0"} {
+	for _, line := range []string{"hello 1.0.0 in stable, 1 platform: halted: it crashes", "online key alone", "within about 6 hours", "moult resume feed 1.0.0"} {
 		if !strings.Contains(said, line) {
 			t.Errorf("halt does not say %q:\n%s", line, said)
 		}
