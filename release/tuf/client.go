@@ -267,9 +267,7 @@ func (c *Client) index(ctx context.Context, path string) (*release.Index, error)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
 	}
-	if c.brake != nil {
-		c.brake.Apply(ix)
-	}
+	c.applyBrake(path, ix)
 	return ix, nil
 }
 

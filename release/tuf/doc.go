@@ -22,7 +22,8 @@
 // and brake for 180, the root for 365.
 //
 // The brake is the one delegation: targets leave brake.json, and nothing else, to the online key. Whatever else its role lists or delegates is
-// not looked at, so that whoever has the online key can stop releases and not offer any.
+// not looked at, so that whoever has the online key can stop releases and not offer any. A host keeps what it saw of a brake until the index, which the targets key
+// signs, resumes the release: taking an entry out again lets nobody go.
 //
 // Files are written payload first and timestamp last, each in one durable step: a reader sees the old publication or the new
 // one. Before it signs on top of what is there, the publisher verifies it from the trusted root in the key directory, so that
