@@ -46,15 +46,19 @@ func RegisterFormat(f Format, d Decoder) { decoders[f] = d }
 // Known reports whether this program can decode f.
 func (f Format) Known() bool { return decoders[f] != nil }
 
-// Decode writes the executable that a payload holds to w: never more than d.Length bytes. If it returns an error, what was
-// written must be thrown away. Memory stays at a few MB if that of w does.
+// Decode writes the executable that a payload holds, from its beginning, to w: never more than d.Length bytes. If it returns an
+// error, what was written must be thrown away. Memory stays at some MB if that of w does, and if a BSDiff40 payload is an io.ReaderAt.
 func Decode(w io.Writer, payload io.Reader, d Decoding) error {
 	decode := decoders[d.Format]
 	if decode == nil {
 		return fmt.Errorf("decode: %w %q", ErrUnknownFormat, d.Format)
 	}
 	out := &measure{w: w, hash: sha256.New(), left: d.Length}
-	err := decode(out, io.LimitReader(payload, d.Size), d)
+	in := io.LimitReader(payload, d.Size)
+	if at, ok := payload.(io.ReaderAt); ok {
+		in = io.NewSectionReader(at, 0, d.Size) // three streams of a bsdiff are read side by side
+	}
+	err := decode(out, in, d)
 	switch {
 	case out.err != nil:
 		return fmt.Errorf("decode %s: %w", d.Format, out.err)

@@ -74,6 +74,11 @@ func (v Version) Compare(o Version) int {
 	return comparePrerelease(v.v.Prerelease(), o.v.Prerelease())
 }
 
+// SameMinor reports whether v and o are patches of one minor version: 1.4.0 and 1.4.9 are.
+func (v Version) SameMinor(o Version) bool {
+	return v.v != nil && o.v != nil && slices.Equal(v.v.Segments64()[:2], o.v.Segments64()[:2])
+}
+
 // comparePrerelease orders as semver.org item 11 has it. go-version does not: it puts "rc" above "rc.beta", and reads "-5"
 // as a negative number.
 func comparePrerelease(a, b string) int {

@@ -87,3 +87,17 @@ func FuzzParseVersion(f *testing.F) {
 		}
 	})
 }
+
+func TestSameMinor(t *testing.T) {
+	for _, tc := range []struct {
+		a, b string
+		want bool
+	}{{"1.4.0", "1.4.9", true}, {"1.4.0", "1.5.0-rc.1", false}, {"1.5.0", "1.5.0-rc.1", true}, {"1.4.0", "2.4.0", false}} {
+		if got := MustParseVersion(tc.a).SameMinor(MustParseVersion(tc.b)); got != tc.want {
+			t.Errorf("%s, %s: %v", tc.a, tc.b, got)
+		}
+	}
+	if (Version{}).SameMinor(Version{}) {
+		t.Error("no version is no patch of anything")
+	}
+}

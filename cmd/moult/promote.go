@@ -9,6 +9,7 @@ import (
 func newPromote() *cobra.Command {
 	var flags changeFlags
 	var terms termFlags
+	var payloads payloadFlags
 	var q tuf.PromoteRequest
 	cmd := &cobra.Command{
 		Use:   "promote DIR VERSION",
@@ -26,6 +27,7 @@ is and has it here; a rollout is not taken along: give one by --rollout. It need
 				return err
 			}
 			q.Version, q.Critical, q.DryRun = v, terms.critical, flags.dryRun
+			q.Deltas, q.Progress = payloads.count(), noteDeltas(cmd)
 			done, err := repo.Promote(cmd.Context(), q)
 			if err != nil {
 				return err
@@ -42,6 +44,7 @@ is and has it here; a rollout is not taken along: give one by --rollout. It need
 	f.BoolVar(&q.Create, "create", false, "make the channel that gets it, if the feed does not have it")
 	f.BoolVar(&q.Force, "force", false, "also a version that is halted or yanked; it is not where it goes")
 	terms.add(cmd)
+	payloads.addDeltas(cmd)
 	flags.add(cmd, "")
 	return cmd
 }

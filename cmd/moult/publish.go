@@ -154,15 +154,20 @@ func publish(cmd *cobra.Command, repo *tuf.Repository, sources []string, q tuf.P
 		r.DryRun = true
 		return r, nil
 	}
-	bars := newStages(cmd)
-	q.Progress = bars.show
+	bars, note := newStages(cmd), noteDeltas(cmd)
+	q.Progress = func(p tuf.Progress) {
+		bars.show(p)
+		note(p)
+	}
 	released, err := repo.Publish(cmd.Context(), q)
 	bars.end()
 	if err != nil {
 		return nil, err
 	}
 	r.take(released)
-	return r, nil
+	indexes, err := repo.Indexes()
+	r.names = versionNames(indexes)
+	return r, err
 }
 
 // newInspection examines the programs and completes the request by them.

@@ -22,6 +22,8 @@ type publishResult struct {
 	Checks  []verdict       `json:"checks"`
 	Notes   []string        `json:"notes,omitempty"`
 	Next    []string        `json:"next,omitempty"` // command lines
+
+	names map[release.Digest]string // the versions that deltas start from
 }
 
 type publishedFile struct {
@@ -70,7 +72,7 @@ func (r *publishResult) text(w io.Writer) {
 	t.Flush()
 	for _, f := range r.Files {
 		for _, d := range f.Deltas {
-			fmt.Fprintf(w, "%s: delta from %s, %s, %s of the download\n", f.Platform, d.From.Short(), sizeText(d.Length), percent(float64(d.Length)/float64(f.Payload)))
+			fmt.Fprintf(w, "%s: delta from %s, %s, %s of the download\n", f.Platform, r.names[d.From], sizeText(d.Length), percent(float64(d.Length)/float64(f.Payload)))
 		}
 	}
 	fmt.Fprint(w, "\nNext:\n\n")

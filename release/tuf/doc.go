@@ -16,6 +16,9 @@
 //
 // # Publishing
 //
+// An executable is stored as zstd, and beside it what makes it from the last releases of the channel: deltas, each of them applied and
+// compared before anything is signed.
+//
 // [Init] makes three Ed25519 keys, each in a file of its own: root, to be taken offline; targets, for publishing; online, for
 // snapshot and timestamp. Each may be a [Signer] instead, whose key lies elsewhere, and a role may have several. [Repository.Publish] adds a version to a channel, [Repository.Promote] copies it to another,
 // [Repository.Refresh] renews what would expire and belongs on a timer: the timestamp holds for 14 days, the snapshot for 30, targets

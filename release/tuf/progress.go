@@ -8,14 +8,16 @@ type Stage string
 // The stages.
 const (
 	StageCompress Stage = "compress"
+	StageDelta    Stage = "delta"
 )
 
 // Progress tells how far a step has come. Steps run side by side: Stage and File together name one.
 type Progress struct {
 	Stage Stage
-	File  string // "hello-linux-amd64"
+	File  string // "hello-linux-amd64", or for a delta "hello-linux-amd64 from 1.3.0"
 	Done  int64  // bytes of Total
-	Total int64  // bytes
+	Total int64  // bytes of the executable
+	Note  string // why a delta was not made, which is no failure; "" otherwise
 }
 
 // reporter passes progress on, one call at a time.

@@ -22,11 +22,15 @@ type PromoteRequest struct {
 	// Rollout is the curve of a rollout of its own; none: for everybody at once, whatever it is in From. A version that To
 	// has already keeps the rollout that it has there.
 	Rollout []release.Point
-	Force   bool // also a version that is halted or yanked; it is not in To
-	DryRun  bool // say what would be, and publish nothing
+	// Deltas is how many of To's last releases get a delta to this one, as in a PublishRequest.
+	Deltas   int
+	Progress func(Progress) // as in a PublishRequest
+	Force    bool           // also a version that is halted or yanked; it is not in To
+	DryRun   bool           // say what would be, and publish nothing
 }
 
-// Promote copies a version's entries from one channel to another, on all platforms. No payload is copied. It needs the targets key.
+// Promote copies a version's entries from one channel to another, on all platforms. No payload is copied; deltas from the last releases of
+// the other channel are added. It needs the targets key.
 func (r *Repository) Promote(ctx context.Context, q PromoteRequest) (Change, error) {
 	if q.From == "" {
 		q.From = "beta"
@@ -74,10 +78,13 @@ func (r *Repository) promote(ctx context.Context, q PromoteRequest) (Change, err
 		}
 		changed[path] = dst
 	}
-	done := Change{Releases: r.placed(q.Version, changed), Keys: byTargets}
 	if q.DryRun {
-		return done, nil
+		return Change{Releases: r.placed(q.Version, changed), Keys: byTargets}, nil
 	}
+	if err := r.promoteDeltas(ctx, q, indexes, changed); err != nil {
+		return Change{}, err
+	}
+	done := Change{Releases: r.placed(q.Version, changed), Keys: byTargets}
 	files, err := r.indexFiles(changed)
 	if err != nil {
 		return Change{}, err

@@ -19,6 +19,9 @@ type PublishRequest struct {
 	Channel string // default "beta"
 	Files   []File
 	Notes   string
+	// Deltas is how many of the channel's last releases get a delta to this one, beside the newest of an earlier minor version;
+	// default DefaultDeltas, none if negative. Those that are not below half of the full payload are left out.
+	Deltas int
 	// Uncompressed stores the executables as they are. Default: as zstd, where that makes them smaller.
 	Uncompressed bool
 	// Progress hears how far storing has come; may be nil. It is called by one goroutine at a time and holds it up.
@@ -66,13 +69,9 @@ func (r *Repository) publish(ctx context.Context, q PublishRequest) ([]release.R
 	if err != nil {
 		return nil, err
 	}
-	rollout := r.newRollout(q.Rollout)
-	var out []release.Release
-	changed := make(map[string]*release.Index)
-	report := &reporter{f: q.Progress}
+	var to []*release.Index
 	for _, f := range q.Files {
-		path := release.IndexPath(q.Channel, f.Platform)
-		ix := indexes[path]
+		ix := indexes[release.IndexPath(q.Channel, f.Platform)]
 		if ix == nil {
 			ix = &release.Index{Schema: release.IndexSchema, App: r.feed.App, Channel: q.Channel, Platform: f.Platform}
 		}
@@ -82,21 +81,24 @@ func (r *Repository) publish(ctx context.Context, q PublishRequest) ([]release.R
 		if err := r.checkStopped(ix, release.Release{Version: q.Version}); err != nil && !q.Force {
 			return nil, err
 		}
-		artifact, err := r.store(ctx, q, f, report, func(d release.Digest) error {
-			return f.check(indexes, q, d)
-		})
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", f.Path, err)
-		}
-		artifact.Module = f.Module
+		to = append(to, ix)
+	}
+	artifacts, err := r.storeWithDeltas(ctx, q, indexes, to)
+	if err != nil {
+		return nil, err
+	}
+	rollout := r.newRollout(q.Rollout)
+	var out []release.Release
+	changed := make(map[string]*release.Index)
+	for i, ix := range to {
 		rel := release.Release{
-			Version: q.Version, Published: r.instant(), Notes: q.Notes, Artifact: artifact,
+			Version: q.Version, Published: r.instant(), Notes: q.Notes, Artifact: artifacts[i],
 			Minimum: q.Minimum, Critical: q.Critical, Rollout: rollout,
 		}
 		if err := r.admit(ix, rel, q.Force); err != nil {
 			return nil, err
 		}
-		changed[path] = ix
+		changed[release.IndexPath(q.Channel, ix.Platform)] = ix
 		out = append(out, rel)
 	}
 	return out, r.publishIndexes(ctx, changed)

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path"
+	"runtime"
 	"strings"
 
 	"github.com/moult-go/moult/release"
@@ -17,18 +19,37 @@ import (
 // maxExecutable is the longest executable, in bytes, that can be published: it is held in memory.
 const maxExecutable int64 = 2 << 30
 
-// store puts an executable into the repository, unless check refuses its digest. Nothing refers to it yet.
-func (r *Repository) store(ctx context.Context, q PublishRequest, f File, report *reporter, check func(release.Digest) error) (release.Artifact, error) {
+// stored is an executable that was put into the repository. Nothing refers to it yet.
+type stored struct {
+	release.Artifact
+	path string // of the raw payload, whatever the format of this one
+	body []byte
+}
+
+// storeAll puts the executables of a request into the repository.
+func (r *Repository) storeAll(ctx context.Context, q PublishRequest, indexes map[string]*release.Index, report *reporter) ([]stored, error) {
+	all := make([]stored, len(q.Files))
+	err := sideBySide(runtime.GOMAXPROCS(0), len(q.Files), func(i int) (err error) {
+		if all[i], err = r.store(ctx, q, q.Files[i], indexes, report); err != nil {
+			err = fmt.Errorf("%s: %w", q.Files[i].Path, err)
+		}
+		return err
+	})
+	return all, err
+}
+
+func (r *Repository) store(ctx context.Context, q PublishRequest, f File, indexes map[string]*release.Index, report *reporter) (stored, error) {
 	b, err := readExecutable(ctx, f.Path)
 	if err != nil {
-		return release.Artifact{}, err
+		return stored{}, err
 	}
-	a := release.Artifact{Length: int64(len(b)), SHA256: sha256.Sum256(b)}
-	if err := check(a.SHA256); err != nil {
-		return a, err
+	s := stored{path: r.payloadPath(q.Version, f.Platform), body: b}
+	s.Artifact = release.Artifact{Length: int64(len(b)), SHA256: sha256.Sum256(b), Module: f.Module}
+	if err := f.check(indexes, q, s.SHA256); err != nil {
+		return s, err
 	}
-	a.Full, err = r.storeFull(ctx, r.payloadPath(q.Version, f.Platform), b, q.Uncompressed, report)
-	return a, errors.Join(err, a.Check())
+	s.Full, err = r.storeFull(ctx, s.path, b, q.Uncompressed, report)
+	return s, errors.Join(err, s.Check())
 }
 
 func readExecutable(ctx context.Context, path string) ([]byte, error) {
@@ -61,14 +82,14 @@ func (r *Repository) payloadPath(v release.Version, p release.Platform) string {
 }
 
 // storeFull stores the whole executable: as zstd, unless that is not wanted or makes it no smaller.
-func (r *Repository) storeFull(ctx context.Context, path string, b []byte, uncompressed bool, report *reporter) (release.Payload, error) {
-	raw := release.Payload{Path: path, Format: release.Raw}
+func (r *Repository) storeFull(ctx context.Context, rawPath string, b []byte, uncompressed bool, report *reporter) (release.Payload, error) {
+	raw := release.Payload{Path: rawPath, Format: release.Raw}
 	if uncompressed {
 		return r.storePayload(ctx, raw, b)
 	}
 	var z bytes.Buffer
 	err := payload.Compress(ctx, &z, b, func(done int64) {
-		report.tell(Progress{Stage: StageCompress, File: path[strings.LastIndexByte(path, '/')+1:], Done: done, Total: int64(len(b))})
+		report.tell(Progress{Stage: StageCompress, File: path.Base(rawPath), Done: done, Total: int64(len(b))})
 	})
 	if err != nil {
 		return raw, fmt.Errorf("compress: %w", err)
@@ -76,7 +97,7 @@ func (r *Repository) storeFull(ctx context.Context, path string, b []byte, uncom
 	if z.Len() >= len(b) {
 		return r.storePayload(ctx, raw, b)
 	}
-	return r.storePayload(ctx, release.Payload{Path: path + ".zst", Format: release.Zstd}, z.Bytes())
+	return r.storePayload(ctx, release.Payload{Path: rawPath + ".zst", Format: release.Zstd}, z.Bytes())
 }
 
 // storePayload writes a payload's file under the name that its digest gives it.
