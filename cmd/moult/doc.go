@@ -9,6 +9,7 @@
 //	moult verify feed --root root.json         # the real client, with an empty cache
 //	moult refresh feed                         # on a timer
 //	moult root rotate feed online              # change who may sign
+//	moult prune feed --keep 20                 # old releases go
 //	moult list feed                            # what it offers; show and diff say more
 //	moult serve feed                           # over HTTP, as any static file server should
 //	moult sync feed s3://downloads/hello       # to where it is served: readers see the old feed or the new one

@@ -49,6 +49,7 @@ a feed as a server would.
 		newHalt(),
 		newResume(),
 		newYank(),
+		newPrune(),
 		newRefresh(),
 		newRootGroup(),
 		newDoctor(),
