@@ -22,8 +22,8 @@ func newVerify() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "verify URL|DIR",
 		Short: "Read a feed as a server would, and check all of it",
-		Long: `Read a feed with the client that servers use, an empty cache and the root that the program embeds. List channels and versions, and download and
-check the newest artifact of each. A directory is served on a loopback port for that time: run it before the copy goes out.`,
+		Long: `Read a feed with the client that servers use, an empty cache and the root that the program embeds. List channels and versions; download,
+decode and check the newest artifact of each, by its full payload and by each delta that starts from a version which the feed still has. A directory is served on a loopback port for that time: run it before the copy goes out.`,
 		Example: "  moult verify https://example.com/hello --root root.json",
 		Args:    nArgs(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -34,7 +34,9 @@ check the newest artifact of each. A directory is served on a loopback port for 
 			if err != nil {
 				return err
 			}
-			r, err := verifyFeed(cmd.Context(), args[0], root, app)
+			bars := newStages(cmd)
+			r, err := verifyFeed(cmd.Context(), args[0], root, app, bars.show)
+			bars.end()
 			if err != nil {
 				return err
 			}
@@ -47,20 +49,20 @@ check the newest artifact of each. A directory is served on a loopback port for 
 }
 
 // verifyFeed looks at the feed at a URL or in a directory.
-func verifyFeed(ctx context.Context, where string, root []byte, app string) (r *verifyResult, err error) {
+func verifyFeed(ctx context.Context, where string, root []byte, app string, show func(tuf.Progress)) (r *verifyResult, err error) {
 	if !strings.Contains(where, "://") {
 		url, stop, err := serveDir(where)
 		if err != nil {
 			return nil, err
 		}
 		defer stop()
-		r, err = verifyURL(ctx, url, root, app)
+		r, err = verifyURL(ctx, url, root, app, show)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", where, err)
 		}
 		return r, nil
 	}
-	return verifyURL(ctx, where, root, app)
+	return verifyURL(ctx, where, root, app, show)
 }
 
 // serveDir serves a directory on a loopback port until stop is called.
@@ -82,7 +84,7 @@ func serveDir(dir string) (url string, stop func(), err error) {
 	return "http://" + ln.Addr().String(), func() { srv.Close(); <-done; root.Close() }, nil
 }
 
-func verifyURL(ctx context.Context, url string, root []byte, app string) (*verifyResult, error) {
+func verifyURL(ctx context.Context, url string, root []byte, app string, show func(tuf.Progress)) (*verifyResult, error) {
 	cache, err := os.MkdirTemp("", "moult-verify-")
 	if err != nil {
 		return nil, err
@@ -97,7 +99,7 @@ func verifyURL(ctx context.Context, url string, root []byte, app string) (*verif
 		return nil, err
 	}
 	r := &verifyResult{Schema: schema, Expiries: c.Expiries(), Indexes: []verifiedIndex{}}
-	seen := make(map[release.Digest]bool)
+	x := newOffers(c, cache, show)
 	for _, name := range c.Indexes() {
 		ix, err := c.Index(ctx, name.Channel, name.Platform)
 		if err != nil {
@@ -107,19 +109,29 @@ func verifyURL(ctx context.Context, url string, root []byte, app string) (*verif
 			return nil, fmt.Errorf("index of %s beside one of %s: %w", ix.App, r.App, tuf.ErrMalformed)
 		}
 		r.App = ix.App
-		v := verifiedIndex{IndexName: name, Releases: ix.Releases}
-		if newest, err := ix.Latest(); err == nil {
-			v.Checked = newest.Version
-			if a := newest.Artifact.Full; !seen[a.SHA256] {
-				if err := c.Fetch(ctx, a, io.Discard); err != nil {
-					return nil, err
-				}
-				seen[a.SHA256] = true
-			}
+		x.learn(ix)
+		r.Indexes = append(r.Indexes, verifiedIndex{IndexName: name, Releases: ix.Releases})
+	}
+	for i := range r.Indexes {
+		if err := r.Indexes[i].check(ctx, x); err != nil {
+			return nil, err
 		}
-		r.Indexes = append(r.Indexes, v)
 	}
 	return r, nil
+}
+
+// check downloads and decodes the newest release of an index, by its full payload and by its deltas.
+func (v *verifiedIndex) check(ctx context.Context, x *offers) error {
+	newest, err := (&release.Index{Releases: v.Releases}).Latest()
+	if err != nil {
+		return nil // an empty index
+	}
+	v.Checked = newest.Version
+	if _, err := x.full(ctx, newest.Artifact); err != nil {
+		return err
+	}
+	v.Deltas, err = x.deltas(ctx, newest.Artifact)
+	return err
 }
 
 type verifyResult struct {
@@ -131,7 +143,8 @@ type verifyResult struct {
 
 type verifiedIndex struct {
 	tuf.IndexName
-	Checked  release.Version   `json:"checked"` // the version whose artifact was downloaded
+	Checked  release.Version   `json:"checked"` // the version whose artifact was downloaded and decoded
+	Deltas   int               `json:"deltas"`  // of that version, applied to what they start from
 	Releases []release.Release `json:"releases"`
 }
 
@@ -147,6 +160,9 @@ func (r *verifyResult) text(w io.Writer) {
 			}
 		}
 		fmt.Fprintf(w, "%s %s %s: %s, downloaded and checked", r.App, ix.Channel, ix.Platform, ix.Checked)
+		if ix.Deltas > 0 {
+			fmt.Fprintf(w, ", with %d deltas", ix.Deltas)
+		}
 		if len(older) > 0 {
 			fmt.Fprintf(w, "; older: %s", strings.Join(older, ", "))
 		}
