@@ -400,7 +400,7 @@ func (s *s3Server) killAt(t *testing.T, prefix string, at int64, done, last bool
 	cmd := exec.Command(self, "-test.run=^TestBeMoult$")
 	cmd.Env = append(os.Environ(), "MOULT_TEST_ARGS="+string(args))
 	var puts atomic.Int64
-	killed := make(chan struct{})
+	started, killed := make(chan struct{}), make(chan struct{})
 	s.setFault(func(w http.ResponseWriter, r *http.Request, forward func()) bool {
 		if r.Method != http.MethodPut || !strings.Contains(r.URL.Path, prefix) {
 			return false
@@ -410,6 +410,7 @@ func (s *s3Server) killAt(t *testing.T, prefix string, at int64, done, last bool
 			if done {
 				forward()
 			}
+			<-started
 			cmd.Process.Kill()
 			close(killed)
 		} else if n > at {
@@ -422,6 +423,7 @@ func (s *s3Server) killAt(t *testing.T, prefix string, at int64, done, last bool
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	close(started)
 	if err := cmd.Wait(); err == nil || cmd.ProcessState.ExitCode() != -1 {
 		t.Errorf("it was not killed: %v", err)
 	}

@@ -24,15 +24,27 @@ import (
 	"testing"
 	"time"
 
+	"github.com/moult-go/moult/release"
 	"github.com/moult-go/moult/release/tuf"
 )
 
-// newFeedDir makes a feed with one release in the working directory, which it changes to a new one.
+// newFeedDir makes a feed with one release, of 16 MB, in the working directory, which it changes to a new one.
 func newFeedDir(t *testing.T) {
 	t.Helper()
 	t.Chdir(t.TempDir())
-	want(t, 0, "init", "feed", "--app", "hello", "--plaintext-keys")
-	want(t, 0, "publish", "feed", smallProgram(t), "--version", "1.0.0")
+	r, err := tuf.Init(t.Context(), "feed", tuf.InitOptions{App: "hello", PlaintextKeys: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := make([]byte, 16<<20)
+	rand.Read(b)
+	if err := os.WriteFile("hello", b, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	q := tuf.PublishRequest{Version: release.MustParseVersion("1.0.0"), Files: []tuf.File{{Path: "hello", Platform: release.Platform{OS: "linux", Arch: "amd64"}}}}
+	if _, err := r.Publish(t.Context(), q); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // glob returns the one file that fits.
