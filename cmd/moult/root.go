@@ -41,29 +41,24 @@ a feed as a server would.
 	}
 	root.PersistentFlags().Bool("json", false, "print one JSON document")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
-	root.AddCommand(
-		newInit(),
-		newPublish(),
-		newPromote(),
-		newRollout(),
-		newHalt(),
-		newResume(),
-		newYank(),
-		newPrune(),
-		newRefresh(),
-		newRootGroup(),
-		newDoctor(),
-		newVerify(),
-		newServe(),
-		newSync(),
-		newList(),
-		newShow(),
-		newDiff(),
-		newMinisign(),
-		newSimulate(),
-		newDemo(),
-		newKeysTopic(),
-	)
+	for _, g := range []struct {
+		title    string
+		commands []*cobra.Command
+	}{
+		{"Set up:", []*cobra.Command{newInit(), newRootGroup()}},
+		{"Release:", []*cobra.Command{newPublish(), newPromote(), newRollout(), newHalt(), newResume(), newYank()}},
+		{"Bring it to servers:", []*cobra.Command{newSync(), newServe()}},
+		{"Keep it well:", []*cobra.Command{newRefresh(), newDoctor(), newPrune()}},
+		{"Look:", []*cobra.Command{newList(), newShow(), newDiff(), newVerify()}},
+		{"Besides:", []*cobra.Command{newMinisign(), newSimulate(), newDemo()}},
+	} {
+		root.AddGroup(&cobra.Group{ID: g.title, Title: g.title})
+		for _, c := range g.commands {
+			c.GroupID = g.title
+			root.AddCommand(c)
+		}
+	}
+	root.AddCommand(newKeysTopic())
 	return root
 }
 

@@ -164,8 +164,10 @@ func newRootRevoke() *cobra.Command {
 func newRootThreshold() *cobra.Command {
 	var f rootFlags
 	cmd := &cobra.Command{
-		Use:     "threshold DIR ROLE NUMBER",
-		Short:   "Say how many root or targets keys must sign",
+		Use:   "threshold DIR ROLE NUMBER",
+		Short: "Say how many root or targets keys must sign",
+		Long: `Set how many keys of a role must sign: of root keys for a change of the root, of targets keys for a release. A threshold above the number of keys, which would lock everybody out,
+is refused.`,
 		Example: "  moult root threshold feed root 2 --file change.json",
 		Args:    nArgs(3, 3),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -191,8 +193,10 @@ func newRootThreshold() *cobra.Command {
 func newRootRefresh() *cobra.Command {
 	var f rootFlags
 	cmd := &cobra.Command{
-		Use:     "refresh DIR",
-		Short:   "Renew the root for another year, with the same keys",
+		Use:   "refresh DIR",
+		Short: "Renew the root for another year, with the same keys",
+		Long: `Sign the root again with a later end, and change nothing else. It is due once a year: moult doctor and every command that signs say so from 60 days before. Where several people must sign,
+--file writes the change for them to sign instead.`,
 		Example: "  moult root refresh feed --root-key /media/ann/root.key",
 		Args:    nArgs(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -31,8 +31,10 @@ Programs follow to the new root by themselves, however long they were off. The r
 func newRootShow() *cobra.Command {
 	var keyDir string
 	cmd := &cobra.Command{
-		Use:     "show DIR|FILE",
-		Short:   "Say whom the root trusts, or what a file would change",
+		Use:   "show DIR|FILE",
+		Short: "Say whom the root trusts, or what a file would change",
+		Long: `Show the keys and thresholds of each role as the newest root has them, and its end; of a file that travels, show what it would change and whose signatures are missing. No key
+is needed.`,
 		Example: "  moult root show feed",
 		Args:    nArgs(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -125,8 +125,10 @@ func newRootKeygen() *cobra.Command {
 	var keys keyFlags
 	var plain bool
 	cmd := &cobra.Command{
-		Use:     "keygen FILE",
-		Short:   "Make a key: FILE, and FILE.pub for others",
+		Use:   "keygen FILE",
+		Short: "Make a key: FILE, and FILE.pub for others",
+		Long: `Make a key for a role that is to get one more: the private key in FILE, encrypted unless --plaintext-key is given, and the public key in FILE.pub, which moult root add takes. Whoever
+is to hold the key runs it, so that nobody else ever has it.`,
 		Example: "  moult root keygen /media/bob/root.key",
 		Args:    nArgs(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
