@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"time"
 
 	"github.com/moult-go/moult/grace/role"
@@ -24,7 +25,11 @@ func Report(ctx context.Context, path string) (role.Report, error) {
 	if !f.answers || !hasRoles {
 		return role.Report{}, fmt.Errorf("ask %s: %w", path, ErrNoReport)
 	}
-	r, err := ask(ctx, path, defaultProofTimeout)
+	abs, err := filepath.Abs(path) // a bare name would be looked for in PATH
+	if err != nil {
+		return role.Report{}, fmt.Errorf("ask %s: %w", path, err)
+	}
+	r, err := ask(ctx, abs, defaultProofTimeout)
 	if err != nil {
 		return r, fmt.Errorf("ask %s: %w", path, err)
 	}

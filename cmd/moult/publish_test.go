@@ -262,6 +262,18 @@ func TestChecks(t *testing.T) {
 	}
 }
 
+// TestProgramOfABareName: it is the file that was named, and not what the search path has of that name.
+func TestProgramOfABareName(t *testing.T) {
+	good := build(t, "hello", "-trimpath", strip+"1.0.0")
+	newPublisher(t, "hello")
+	if err := copyProgram("hello-1.0.0", good); err != nil {
+		t.Fatal(err)
+	}
+	if got := outcomes(t, want(t, 0, "publish", "feed", "hello-1.0.0", "--version", "1.0.0", "--json")); got != "" {
+		t.Errorf("checks: %s", got)
+	}
+}
+
 // TestModuleOfTheReleaseBefore: a program whose module changed would be refused by every server that runs the one before.
 func TestModuleOfTheReleaseBefore(t *testing.T) {
 	good, other := build(t, "hello", "-trimpath", strip+"1.0.0"), build(t, "other", "-trimpath", strip+"1.0.0")

@@ -42,7 +42,7 @@ func checkStart(ctx context.Context, in *inspection, s *subject) verdict {
 	case errors.Is(err, updater.ErrNoReport):
 		return said(notMade, "it does not answer the proof, as programs built with moult do; --run-version runs it with --version")
 	case err != nil:
-		return said(failed, "%s", strings.ReplaceAll(err.Error(), path, "it")).hint("every server would refuse it for this: start it yourself and see")
+		return said(failed, "%v", err).hint("every server would refuse it for this: start it yourself and see")
 	}
 	s.report = &report
 	return in.compareReport(s, report)
