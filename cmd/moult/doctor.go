@@ -238,7 +238,7 @@ func (r *doctorResult) text(w io.Writer) {
 			fmt.Fprintf(w, "      %-18s → %s\n", "", printable(f.Hint))
 		}
 	}
-	fmt.Fprintf(w, "\n%d checks: %d failed, %d warnings\n", len(r.Findings), r.count(stateFailure), r.count(stateWarning))
+	fmt.Fprintf(w, "\nchecks: %d, failed: %d, warnings: %d\n", len(r.Findings), r.count(stateFailure), r.count(stateWarning))
 }
 
 // verdict is the exit code.

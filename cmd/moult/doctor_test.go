@@ -51,7 +51,7 @@ func TestDoctorFindsNothing(t *testing.T) {
 			t.Errorf("%s: %s", check, state)
 		}
 	}
-	if said := want(t, 0, "doctor", "feed"); !strings.Contains(said, "0 failed, 0 warnings") {
+	if said := want(t, 0, "doctor", "feed"); !strings.Contains(said, "failed: 0, warnings: 0") {
 		t.Errorf("it says %s", said)
 	}
 	want(t, exitUsage, "doctor")
