@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -15,6 +16,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -249,12 +251,20 @@ func eventually(t testing.TB, what string, cond func() bool) {
 	t.Fatalf("not within 20 s: %s", what)
 }
 
+// freePort returns a loopback address that nothing listens on. It lies below the ports that Linux gives to clients (32768 and up):
+// with thousands of connections about, one of those would be somebody's own by the time a server asks for it.
 func freePort(t *testing.T) string {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for {
+		addr := fmt.Sprintf("127.0.0.1:%d", 10000+rand.IntN(22000))
+		if _, taken := givenPorts.LoadOrStore(addr, true); taken {
+			continue
+		}
+		if ln, err := net.Listen("tcp", addr); err == nil {
+			ln.Close()
+			return addr
+		}
 	}
-	defer ln.Close()
-	return ln.Addr().String()
 }
+
+var givenPorts sync.Map
