@@ -44,6 +44,8 @@ type Client struct {
 	turn    chan struct{}                    // holds one token: whoever takes it may use what follows
 	trusted *trustedmetadata.TrustedMetadata // nil before the first Refresh
 	brake   *release.Brake                   // nil if the feed has none
+
+	unchanged int // checks in a row that were answered by 304
 }
 
 // NewClient returns a client of the feed at feedURL (http:// or https://), which holds metadata/ and targets/. root is the

@@ -106,13 +106,24 @@ func (f *metadataFetcher) fetch(u, role string, limit int64) ([]byte, error) {
 	return b, err
 }
 
+// maxUnchanged is the number of checks in a row that take a server's word for it that the timestamp is the one they have. A server
+// that gives the tag of new bytes to old ones (an object store did that which keeps tags beside its files) would else hold a client to
+// them until they expire.
+const maxUnchanged = 12
+
 // timestamp asks for the one file that changes under its name, and asks conditionally. The cached bytes that answer a 304 are
 // verified like any others, their date included.
 func (f *metadataFetcher) timestamp(u string, limit int64) ([]byte, error) {
 	cached, tag := f.c.cache.timestamp()
+	if f.c.unchanged >= maxUnchanged {
+		tag = ""
+	}
+	f.c.unchanged++
 	b, newTag, err := f.c.get(f.ctx, u, limit, tag)
 	if errors.Is(err, errNotModified) {
 		b, newTag, err, f.unchanged = cached, tag, nil, true
+	} else {
+		f.c.unchanged = 0
 	}
 	if err != nil {
 		return nil, fmt.Errorf("timestamp: %w", err)
