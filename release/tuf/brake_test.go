@@ -73,6 +73,9 @@ func TestTheBrakeOffersNothing(t *testing.T) {
 	if names := c.Indexes(); len(names) != 1 {
 		t.Errorf("the feed lists %v", names)
 	}
+	if all, err := ReadContents(t.Context(), f.root, readDir(f.repo.dir)); err != nil || len(all.Targets) != 3 { // an index, settings, the brake
+		t.Errorf("who copies the feed takes %v, %v", all, err)
+	}
 	r, err := Open(f.repo.dir, OpenOptions{})
 	if err != nil {
 		t.Fatal(err)
