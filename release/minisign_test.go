@@ -16,7 +16,11 @@ var testComment = TrustedComment{App: "hello", Version: MustParseVersion("1.4.0"
 
 func TestSignAndVerify(t *testing.T) {
 	t.Parallel() // minisign's own key derivation takes seconds
-	for _, password := range []string{"", "correct horse"} {
+	passwords := []string{"", "correct horse"}
+	if testing.Short() {
+		passwords = passwords[:1]
+	}
+	for _, password := range passwords {
 		pub, priv, err := GenerateMinisign(password)
 		if err != nil {
 			t.Fatal(err)

@@ -208,6 +208,9 @@ func (a attack) try(t *testing.T, s *scene, knowing bool) {
 // TestPromiseG18: no attack that TUF names, at any file where it makes sense, gets anything accepted that the targets key did
 // not sign; each has its own error, and leaves the client such that the honest feed works.
 func TestPromiseG18(t *testing.T) {
+	if testing.Short() {
+		t.Skip("minutes under the race detector, over code that other tests go through as well")
+	}
 	s := newScene(t)
 	all := attacks(s)
 	t.Logf("%d attacks, two clients each", len(all))
@@ -226,6 +229,9 @@ func TestPromiseG18(t *testing.T) {
 
 // TestPromiseG18Control: a client that reads the same files and trusts them falls for these attacks.
 func TestPromiseG18Control(t *testing.T) {
+	if testing.Short() {
+		t.Skip("minutes under the race detector, over code that other tests go through as well")
+	}
 	s := newScene(t)
 	fell, lied := 0, 0
 	for _, a := range attacks(s) {

@@ -59,6 +59,9 @@ var rotations = []rotation{
 // A root is published under the eyes of readers: before each write, and wherever it is interrupted, a reader that knew the feed and a
 // new one find the release. The next command, of another process, finishes it.
 func TestPublishRootStoppedAtEveryWrite(t *testing.T) {
+	if testing.Short() {
+		t.Skip("minutes under the race detector, over code that other tests go through as well")
+	}
 	for _, r := range rotations {
 		t.Run(r.name, func(t *testing.T) {
 			for stop := 0; ; stop++ {

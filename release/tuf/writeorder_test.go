@@ -156,6 +156,9 @@ var errStopped = errors.New("stopped here")
 // A publisher that dies at any write leaves a tree in which a reader, new or old, sees what was there before, and on which the same
 // command works.
 func TestStoppedAtEveryWrite(t *testing.T) {
+	if testing.Short() {
+		t.Skip("minutes under the race detector, over code that other tests go through as well")
+	}
 	for name, op := range operations {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
