@@ -488,6 +488,8 @@ func freeAddress() (string, error) {
 	return "", errors.New("no port is free")
 }
 
+// copyFile lets no other story fork while the file is open for writing: that child would hold it for a moment, and who starts the
+// file then finds it busy (golang/go#22315).
 func copyFile(from, to string, change func([]byte) []byte) error {
 	b, err := os.ReadFile(from)
 	if err != nil {
@@ -497,5 +499,7 @@ func copyFile(from, to string, change func([]byte) []byte) error {
 		b = change(b)
 	}
 	os.Remove(to)
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
 	return os.WriteFile(to, b, 0o755)
 }
