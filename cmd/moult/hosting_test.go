@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -69,7 +70,7 @@ http {
 	stop = func() string {
 		if !stopped {
 			stopped = true
-			cmd.Process.Kill()
+			cmd.Process.Signal(syscall.SIGTERM) // not a kill: nginx writes the line of a request after its answer
 			<-ended
 		}
 		b, _ := os.ReadFile(filepath.Join(base, "log"))
