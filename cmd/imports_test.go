@@ -17,8 +17,9 @@ var directions = []struct {
 }{
 	{"release", []string{module + "updater", module + "grace", module + "server", module + "cmd", module + "release/tuf", goTUF}},
 	{"release/tuf", []string{module + "updater", module + "grace", module + "server", module + "cmd"}},
+	{"release/transfer", []string{module + "updater", module + "grace", module + "server", module + "cmd", module + "release/tuf", goTUF}},
 	{"grace", []string{module + "release", module + "updater", module + "server", module + "cmd"}},
-	{"updater", []string{module + "grace", module + "server", module + "cmd", module + "release/tuf", module + "updater/", goTUF}},
+	{"updater", []string{module + "grace", module + "server", module + "cmd", module + "release/tuf", module + "release/transfer", module + "updater/", goTUF}},
 	{"updater/feed", []string{module + "grace", module + "server", module + "cmd", module + "updater/path"}},
 	{"updater/path", []string{module + "grace", module + "server", module + "cmd", module + "updater/feed", module + "release/tuf", goTUF}},
 	{"server", []string{module + "cmd", module + "release/tuf", module + "updater/", goTUF}},
