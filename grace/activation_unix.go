@@ -27,6 +27,9 @@ type unitSocket struct {
 // firstUnitFD is SD_LISTEN_FDS_START.
 const firstUnitFD = 3
 
+// mostUnitFDs is far more than any unit has sockets; a larger number was not written by a service manager.
+const mostUnitFDs = 1 << 16
+
 // unitFDs counts what a service manager has passed to this very process (sd_listen_fds(3)). The variables may be meant for another
 // one: a process that has started us, perhaps, without passing the descriptors on.
 func unitFDs() (n int, err error) {
@@ -34,8 +37,8 @@ func unitFDs() (n int, err error) {
 		return 0, nil
 	}
 	count := os.Getenv("LISTEN_FDS")
-	if n, err = strconv.Atoi(count); err != nil || n < 0 {
-		return 0, fmt.Errorf("take the sockets of the service manager: LISTEN_FDS is %q", count)
+	if n, err = strconv.Atoi(count); err != nil || n < 0 || n > mostUnitFDs {
+		return 0, fmt.Errorf("take the sockets of the service manager: LISTEN_FDS is %.40q", count)
 	}
 	return n, nil
 }

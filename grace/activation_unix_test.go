@@ -4,6 +4,8 @@ package grace
 
 import (
 	"net"
+	"os"
+	"strconv"
 	"testing"
 )
 
@@ -63,4 +65,29 @@ func TestIsBoundTo(t *testing.T) {
 		}
 		ln.Close()
 	}
+}
+
+// FuzzUnitFDs: whoever starts the program writes these variables.
+func FuzzUnitFDs(f *testing.F) {
+	f.Add("2", "http:admin")
+	f.Add("-1", "")
+	f.Add("9223372036854775807", "a")
+	f.Fuzz(func(t *testing.T, count, names string) {
+		for name, value := range map[string]string{"LISTEN_PID": strconv.Itoa(os.Getpid()), "LISTEN_FDS": count, "LISTEN_FDNAMES": names} {
+			if os.Setenv(name, value) != nil {
+				return // no environment can hold it
+			}
+		}
+		n, err := unitFDs()
+		if err != nil {
+			return
+		}
+		list := unitNames(n)
+		if n < 0 || n > mostUnitFDs || len(list) != n {
+			t.Errorf("%d descriptors, %d names", n, len(list))
+		}
+		if v, ok := os.LookupEnv("LISTEN_FDS"); ok {
+			t.Errorf("LISTEN_FDS=%q is still there", v)
+		}
+	})
 }

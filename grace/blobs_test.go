@@ -144,3 +144,42 @@ func TestBlobsRefuseJunk(t *testing.T) {
 		t.Error("a blob from nobody")
 	}
 }
+
+// FuzzReceiveBlobs: whatever a predecessor sends, no blob is taken that has not arrived whole, and never more than a round may hold.
+func FuzzReceiveBlobs(f *testing.F) {
+	seed := func(ms ...message) {
+		var b bytes.Buffer
+		for _, m := range ms {
+			writeMessage(&b, m)
+		}
+		f.Add(b.Bytes())
+	}
+	seed(newMessage(msgState, "round", roundStart, "name", "a", "version", "1", "data", "eA", "first", "1"),
+		newMessage(msgState, "round", roundStart, "end", "1"))
+	seed(newMessage(msgState, "round", roundStandby, "name", "a", "version", "1", "data", "eA", "first", "1", "more", "1"),
+		newMessage(msgState, "round", roundStandby, "name", "a", "version", "1", "data", "eHg"))
+	f.Fuzz(func(t *testing.T, in []byte) {
+		bs := &blobs{}
+		bs.expect()
+		for r := bytes.NewReader(in); ; {
+			m, err := readMessage(r)
+			if err != nil {
+				break
+			}
+			bs.receive(m, -1)
+		}
+		bs.none()
+		for name, r := range bs.rounds {
+			size := 0
+			for blob, raw := range r.got {
+				if raw.partial {
+					t.Errorf("round %s: %q is not whole", name, blob)
+				}
+				size += len(raw.data)
+			}
+			if size > mostState || !r.over {
+				t.Errorf("round %s: %d bytes, over: %t", name, size, r.over)
+			}
+		}
+	})
+}

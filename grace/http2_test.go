@@ -67,3 +67,23 @@ func TestGoAwayFrame(t *testing.T) {
 		t.Errorf("% x, want % x", got, want)
 	}
 }
+
+// FuzzFrameScanner: it does not matter how a connection's bytes are cut, and the place of a frame of ours is never inside another.
+func FuzzFrameScanner(f *testing.F) {
+	f.Add(bytes.Join([][]byte{frame(0x4, 0, 0, 18), frame(frameHeaders, 0, 1, 30), frame(frameContinuation, flagEndHeaders, 1, 0)}, nil), 5)
+	f.Add(goAwayFrame(7), 1)
+	f.Fuzz(func(t *testing.T, stream []byte, cut int) {
+		var whole, parts frameScanner
+		whole.scan(stream)
+		cut = max(0, min(cut, len(stream)))
+		parts.scan(stream[:cut])
+		between := parts.between()
+		if between { // what we put in there changes nothing for what follows
+			parts.scan(goAwayFrame(0))
+		}
+		parts.scan(stream[cut:])
+		if parts.between() != whole.between() || parts.highest != whole.highest || parts.left != whole.left {
+			t.Errorf("cut at %d: %+v, whole %+v", cut, parts, whole)
+		}
+	})
+}

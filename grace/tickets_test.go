@@ -282,3 +282,23 @@ func theirProtos(t *testing.T, srv *http.Server, cert tls.Certificate) (list []s
 	})
 	return list
 }
+
+// FuzzDecodeKeys: what is taken of a predecessor's keys is passed on as it came, and no key was born in the future.
+func FuzzDecodeKeys(f *testing.F) {
+	ts := &tickets{keys: []ticketKey{{born: time.UnixMilli(1)}, {secret: [32]byte{1}, born: time.UnixMilli(1764276412000)}}}
+	f.Add(ts.message().secret)
+	f.Add([]byte("key=00.1&later=x&key"))
+	f.Fuzz(func(t *testing.T, query []byte) {
+		keys := decodeKeys(query)
+		for _, k := range keys {
+			if time.Until(k.born) > 0 {
+				t.Errorf("born %s", k.born)
+			}
+		}
+		again := decodeKeys((&tickets{keys: keys}).message().secret)
+		same := func(a, b ticketKey) bool { return a.secret == b.secret && a.born.UnixMilli() == b.born.UnixMilli() }
+		if !slices.EqualFunc(keys, again, same) {
+			t.Errorf("%v was passed on as %v", keys, again)
+		}
+	})
+}

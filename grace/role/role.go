@@ -15,6 +15,9 @@ const Env = "MOULT_ROLE"
 // First is the descriptor that the role is bound to; the other inherited ones follow it.
 const First = 3
 
+// mostDescriptors is far more than any process passes on; each is touched at the start.
+const mostDescriptors = 1 << 16
+
 // Sentinel is found in every executable that links this package, and so in every one that answers the proof
 // role. Who looks for it in a candidate knows whether starting it in that role is safe.
 const Sentinel = "moult-role/1 answers the proof on descriptor 3"
@@ -44,7 +47,7 @@ func init() {
 	}
 	os.Unsetenv(Env)
 	k, n, id, ok := parse(v)
-	if !ok || n < 1 || !isDescriptor(First, id) {
+	if !ok || !isDescriptor(First, id) {
 		return
 	}
 	current, count = k, n
@@ -75,7 +78,7 @@ func parse(v string) (k Kind, n int, id string, ok bool) {
 	n, err := strconv.Atoi(num)
 	switch k = Kind(kind); k {
 	case FirstGeneration, Successor, Stage, Proof:
-		return k, n, id, ok1 && ok2 && err == nil
+		return k, n, id, ok1 && ok2 && err == nil && n >= 1 && n <= mostDescriptors
 	}
 	return None, 0, "", false
 }

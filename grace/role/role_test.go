@@ -148,3 +148,22 @@ func FuzzParseReport(f *testing.F) {
 		}
 	})
 }
+
+// FuzzParse: a marker is read as it was written, or not at all.
+func FuzzParse(f *testing.F) {
+	f.Add("successor:3:1-2-3")
+	f.Add("proof:9223372036854775807:x")
+	f.Add("stage:-1")
+	f.Fuzz(func(t *testing.T, v string) {
+		k, n, id, ok := parse(v)
+		if !ok {
+			return
+		}
+		if n < 1 || n > mostDescriptors || k == None {
+			t.Errorf("%q: role %q with %d descriptors", v, k, n)
+		}
+		if k2, n2, id2, ok := parse(fmt.Sprintf("%s:%d:%s", k, n, id)); !ok || k2 != k || n2 != n || id2 != id {
+			t.Errorf("%q: %s, %d, %q became %s, %d, %q", v, k, n, id, k2, n2, id2)
+		}
+	})
+}
