@@ -53,6 +53,9 @@ type plan struct {
 	before   *tuf.Contents // what the destination showed; nil if nothing, or nothing whole
 	send     []tuf.FeedFile
 	remove   []string
+	// rootsLast: readers who know only the roots that are there can read the new publication, as its publisher signed it with the
+	// old keys as well. Then its roots come after it, and nobody meets a signature that he cannot use.
+	rootsLast bool
 }
 
 // run copies what is missing, the timestamp last, and then removes what has not been named for a while.
@@ -117,10 +120,32 @@ func (m *mirror) plan(ctx context.Context) (*plan, error) {
 			p.send = append(p.send, f)
 		}
 	}
+	p.rootsLast = m.readableWithout(ctx, p)
 	if m.remove {
 		p.remove = m.stale(p)
 	}
-	return p, nil
+	return p, ctx.Err()
+}
+
+// readableWithout says whether the new publication can be read without the roots that the destination does not have yet.
+func (m *mirror) readableWithout(ctx context.Context, p *plan) bool {
+	known := knownFiles(p.contents)
+	_, err := tuf.ReadContents(ctx, m.root, func(_ context.Context, path string, _ int64) ([]byte, error) {
+		f, ok := known[path]
+		if _, there := p.there[path]; !ok || !there && rootRule.MatchString(path) {
+			return nil, notExist(m.from, path)
+		}
+		return f.Content, nil
+	})
+	return err == nil
+}
+
+func knownFiles(c *tuf.Contents) map[string]tuf.FeedFile {
+	known := make(map[string]tuf.FeedFile)
+	for _, f := range c.Files() {
+		known[f.Path] = f
+	}
+	return known
 }
 
 // checkDestination refuses a destination that holds another feed, or a publication that ours does not follow. What it says is not
@@ -163,10 +188,7 @@ func (m *mirror) checkDestination(ctx context.Context, p *plan) error {
 
 // readBoth reads the destination, without fetching what is known to be the same here.
 func (m *mirror) readBoth(p *plan) tuf.ReadFunc {
-	known := make(map[string]tuf.FeedFile)
-	for _, f := range p.contents.Files() {
-		known[f.Path] = f
-	}
+	known := knownFiles(p.contents)
 	read := reader(m.to)
 	return func(ctx context.Context, path string, limit int64) ([]byte, error) {
 		o, ok := p.there[path]
@@ -266,13 +288,16 @@ type step struct {
 }
 
 // steps cuts the list where readers would notice: what is led to, then what leads there. Roots come as late as can be, since one that
-// revokes a key takes the old publication away from readers, until the timestamp shows the new one.
+// revokes a key takes the old publication away from readers, until the timestamp shows the new one: where the old roots do for that
+// one too, after it.
 func steps(p *plan) []step {
-	var all [3]step
-	all[2].ordered = true
+	var all [4]step
+	all[2].ordered, all[3].ordered = true, true
 	for _, f := range p.send {
 		i := 0
 		switch {
+		case rootRule.MatchString(f.Path) && p.rootsLast:
+			i = 3
 		case f.Path == timestampPath || rootRule.MatchString(f.Path):
 			i = 2
 		case metadataRule.MatchString(f.Path):

@@ -68,6 +68,38 @@ func TestSyncInterrupted(t *testing.T) {
 	}
 }
 
+// An online key that was exchanged while its old one was at hand is no moment for anybody: wherever the sync ends, and between any two of its
+// files, readers with the old root and new ones see the old feed or the new one.
+func TestSyncExchangedKey(t *testing.T) {
+	smallFeed(t)
+	want(t, 0, "sync", "feed", "base")
+	want(t, 0, "root", "rotate", "feed", "online", "--yes", "--plaintext-keys")
+	roots, err := filepath.Glob("feed/metadata/2.root.json")
+	if err != nil || len(roots) != 1 {
+		t.Fatalf("the key was not exchanged: %v, %v", roots, err)
+	}
+	for left := 0; ; left++ {
+		dir := filepath.Join(t.TempDir(), "served")
+		want(t, 0, "sync", "base", dir)
+		srv := httptest.NewServer(static{openRoot(t, dir)})
+		old := newClient(t, srv.URL, nil)
+		wantBeta(t, old, "1.1.0")
+		_, err := newMirror(&directory{dir: "feed"}, &broken{directory{dir: dir}, left}).run(t.Context())
+		wantBeta(t, old, "1.1.0")
+		wantBeta(t, newClient(t, srv.URL, nil), "1.1.0")
+		srv.Close()
+		if err == nil {
+			if left < 3 {
+				t.Errorf("complete after %d files", left)
+			}
+			break
+		}
+		if !errors.Is(err, errKilled) {
+			t.Fatal(err)
+		}
+	}
+}
+
 // watched notes which files were complete when a file was begun.
 type watched struct {
 	directory
