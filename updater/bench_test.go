@@ -132,6 +132,9 @@ type bench struct {
 	*Updater
 }
 
+func (b *bench) statePath() string   { return filepath.Join(b.dir, stateFile) }
+func (b *bench) historyPath() string { return filepath.Join(b.dir, historyFile) }
+
 const oldBytes = "#!/bin/sh\necho the old one\n"
 
 func newBench(t *testing.T, change func(*Options)) *bench {

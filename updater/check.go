@@ -68,7 +68,7 @@ func (u *Updater) check(ctx context.Context, r Request) (Found, error) {
 	st := u.state
 	if !u.held {
 		if st, err = u.readState(); err != nil {
-			st = newState()
+			st = u.salvage(stateFile)
 		}
 	}
 	h, err := u.host(st, offered)

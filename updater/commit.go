@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 )
 
 // apply makes the proven version the one that runs, and the one at the install path: in the order that keeps
@@ -90,6 +89,9 @@ func (u *Updater) unchanged(t *trial) error {
 	if err != nil {
 		return fail(Failed, "io", "commit version %s: %w", t.build.Version, err)
 	}
+	if err := u.inPlace(); err != nil {
+		return err
+	}
 	if id != t.id || !digestIs(t.path, t.build.Digest) {
 		return fail(Verification, "digest-mismatch", "commit version %s: %s is not the file that was proven", t.build.Version, t.path)
 	}
@@ -109,21 +111,40 @@ func (u *Updater) replaceInstalled(t *trial) error {
 	if err := u.keep(build{t.rec.From, t.rec.FromDigest}); err != nil {
 		return err
 	}
+	file, err := u.below(t.path)
+	if err != nil {
+		return fail(Failed, "io", "replace %s: %w", u.path, err)
+	}
+	place, err := u.place()
+	if err != nil {
+		return diskError(err, "replace %s", u.path)
+	}
+	defer place.Close()
 	u.step("replace")
-	if err := replace(t.path, u.path); err != nil {
-		return fail(diskClass(err), "io", "replace %s: %w", u.path, err)
+	if err := replace(u.root, file, place, u.name); err != nil {
+		return diskError(err, "replace %s", u.path)
 	}
 	t.onDisk = true
 	u.step("replaced")
 	id, err := identifyFile(u.path)
 	if err == nil {
 		u.installed = id
-		err = syncDir(filepath.Dir(u.path))
+		err = syncDir(place, ".")
 	}
 	if err != nil {
-		return fail(diskClass(err), "io", "replace %s: %w", u.path, err)
+		return diskError(err, "replace %s", u.path)
 	}
 	return nil
+}
+
+// syncPlace makes durable what the install path names.
+func (u *Updater) syncPlace() error {
+	place, err := u.place()
+	if err != nil {
+		return err
+	}
+	defer place.Close()
+	return syncDir(place, ".")
 }
 
 // undo puts the previous version back if the attempt had changed the disk.
@@ -148,9 +169,9 @@ func (u *Updater) putBackOf(t *trial) error {
 // putBack makes the install path stand for the version before the attempt r again. The caller holds u.mu.
 func (u *Updater) putBack(r *record) error {
 	from := build{r.From, r.FromDigest}
-	file := u.versionFile(from)
-	if !digestIs(file, from.Digest) {
-		return fail(Verification, "damaged", "put version %s back: the copy at %s is gone or damaged", from.Version, file)
+	file := u.keptFile(from)
+	if !digestIsIn(u.root, file, from.Digest) {
+		return fail(Verification, "damaged", "put version %s back: the copy at %s is gone or damaged", from.Version, u.versionFile(from))
 	}
 	if u.state.Phase != journalRollingBack {
 		if err := u.advance(journalRollingBack); err != nil {
@@ -158,8 +179,13 @@ func (u *Updater) putBack(r *record) error {
 		}
 	}
 	u.step("put back")
-	if err := putOver(file, u.path); err != nil {
-		return fail(diskClass(err), "io", "put version %s back: %w", from.Version, err)
+	place, err := u.place()
+	if err == nil {
+		err = putOver(u.root, file, place, u.name)
+		place.Close()
+	}
+	if err != nil {
+		return diskError(err, "put version %s back", from.Version)
 	}
 	id, err := identifyFile(u.path)
 	if err != nil {

@@ -4,26 +4,38 @@ package updater
 
 import (
 	"errors"
-	"io/fs"
 	"os"
+	"path/filepath"
 )
+
+// There are no pipes among files here.
+const noWait = 0
+
+const lockFlags = os.O_CREATE | os.O_RDONLY
 
 // replace moves the file at at aside first: the image of a running process can be renamed there, but neither
 // overwritten nor removed. So there is a moment without a file; the name aside is removed by the next
-// replacement that finds its process gone.
-func replace(from, at string) error {
-	aside := at + ".old"
-	if err := os.Remove(aside); err != nil && !errors.Is(err, fs.ErrNotExist) {
+// replacement, or the next start, that finds its process gone.
+func replace(root *os.Root, from string, place *os.Root, at string) error {
+	old := aside(at)
+	if err := place.RemoveAll(old); err != nil {
 		return err
 	}
-	if err := os.Rename(at, aside); err != nil {
+	if err := place.Rename(at, old); err != nil {
 		return err
 	}
-	if err := os.Rename(from, at); err != nil {
-		return errors.Join(err, os.Rename(aside, at))
+	if err := os.Rename(filepath.Join(root.Name(), from), filepath.Join(place.Name(), at)); err != nil {
+		return errors.Join(err, place.Rename(old, at))
 	}
 	return nil
 }
 
+// aside is where the running image goes.
+func aside(name string) string { return name + ".old" }
+
+func link(from *os.Root, name string, to *os.Root, second string) error {
+	return os.Link(filepath.Join(from.Name(), name), filepath.Join(to.Name(), second))
+}
+
 // Directories cannot be synced here.
-func syncDir(string) error { return nil }
+func syncDir(*os.Root, string) error { return nil }

@@ -14,8 +14,9 @@ func TestPutOver(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	root, place := openRoot(t, filepath.Dir(from)), openRoot(t, dir)
 	for range 2 { // the second time both names stand for one file, and a rename between them does nothing
-		if err := putOver(from, at); err != nil {
+		if err := putOver(root, "hello", place, "hello"); err != nil {
 			t.Fatal(err)
 		}
 		if got, err := os.ReadFile(at); err != nil || string(got) != "kept" {
@@ -27,13 +28,23 @@ func TestPutOver(t *testing.T) {
 	}
 }
 
+func openRoot(t *testing.T, dir string) *os.Root {
+	t.Helper()
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { root.Close() })
+	return root
+}
+
 func TestWriteDurableTakesNoPlantedFile(t *testing.T) {
 	dir := t.TempDir()
 	victim := filepath.Join(dir, "victim")
 	if err := os.Symlink(victim, filepath.Join(dir, ".state.json.tmp")); err != nil {
 		t.Fatal(err)
 	}
-	if err := writeDurable(filepath.Join(dir, "state.json"), []byte("{}"), true, func(string) {}); err != nil {
+	if err := writeDurable(openRoot(t, dir), "state.json", []byte("{}"), true, func(string) {}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := os.Lstat(victim); !errors.Is(err, os.ErrNotExist) {

@@ -3,7 +3,6 @@ package updater
 import (
 	"context"
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"hash"
 	"os"
@@ -15,10 +14,10 @@ import (
 // fetch brings one payload of c into the private download directory: no more than its signed length, and
 // verified before anything else opens it. The caller removes the file.
 func (u *Updater) fetch(ctx context.Context, r Request, c Candidate, p way) (string, error) {
-	path := filepath.Join(u.dir, "download", p.SHA256.Short()+".part")
-	f, err := createFresh(path, 0o600)
+	name := "download/" + p.SHA256.Short() + ".part"
+	f, err := createFresh(u.root, name, 0o600)
 	if err != nil {
-		return "", fail(diskClass(err), "io", "fetch version %s: %w", c.Version, err)
+		return "", diskError(err, "fetch version %s", c.Version)
 	}
 	w := &download{
 		f:    f,
@@ -35,11 +34,11 @@ func (u *Updater) fetch(ctx context.Context, r Request, c Candidate, p way) (str
 		err = cerr
 	}
 	if err = u.fetched(ctx, c, p, w, err); err != nil {
-		os.Remove(path)
+		u.root.Remove(name)
 		return "", err
 	}
 	u.step("fetched")
-	return path, nil
+	return filepath.Join(u.dir, name), nil
 }
 
 // fetched judges a download. What we found ourselves counts before what the source said.
@@ -89,28 +88,8 @@ func (w *download) Write(p []byte) (int, error) {
 		w.note(w.done)
 	}
 	if err != nil {
-		w.err = fail(diskClass(err), "io", "write the download: %w", err)
+		w.err = diskError(err, "write the download")
 		return n, w.err
 	}
 	return n, nil
-}
-
-// digestIs reports whether the file at path is whole and the one that d names; links are not followed.
-func digestIs(path string, d release.Digest) bool {
-	if _, err := identifyFile(path); err != nil {
-		return false
-	}
-	got, _, err := release.DigestFile(path)
-	return err == nil && got == d
-}
-
-// diskClass tells a full disk, which is temporary, from one that may not be written.
-func diskClass(err error) Class {
-	switch {
-	case isExhausted(err):
-		return Temporary
-	case errors.Is(err, os.ErrPermission) || isReadOnly(err):
-		return Permission
-	}
-	return Failed
 }

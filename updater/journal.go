@@ -1,13 +1,12 @@
 package updater
 
 import (
-	"bytes"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -132,13 +131,19 @@ func parseState(b []byte) (*state, error) {
 	return s, nil
 }
 
-func (u *Updater) statePath() string { return filepath.Join(u.dir, "state.json") }
+const (
+	stateFile   = "state.json"
+	historyFile = "history.jsonl"
+)
 
-// readState returns a fresh state where there is none.
+// readState returns a fresh state where there is none, with what can be seen on disk: the file may have been lost.
 func (u *Updater) readState() (*state, error) {
-	b, err := os.ReadFile(u.statePath())
+	b, err := readRegular(u.root, stateFile, maxState)
 	if errors.Is(err, fs.ErrNotExist) {
-		return newState(), nil
+		s := newState()
+		s.Kept = u.findKept()
+		s.Floor = u.findFloor()
+		return s, nil
 	}
 	if err != nil {
 		return nil, err
@@ -150,14 +155,17 @@ func (u *Updater) readState() (*state, error) {
 // on disk, the kept versions, is found again.
 func (u *Updater) loadState() error {
 	s, err := u.readState()
+	if isExhausted(err) {
+		return diskError(err, "read the state file")
+	}
 	if err != nil {
-		aside := u.statePath() + ".damaged-" + u.now().UTC().Format("20060102T150405.000000000")
-		if err2 := os.Rename(u.statePath(), aside); err2 != nil {
-			return fail(Failed, "io", "set the damaged state file aside: %w", errors.Join(err, err2))
+		aside := stateFile + ".damaged-" + u.now().UTC().Format("20060102T150405.000000000")
+		if err2 := u.root.Rename(stateFile, aside); err2 != nil {
+			return diskError(errors.Join(err, err2), "set the damaged state file aside")
 		}
-		u.log.Error("the state file is damaged: set aside, history and quarantine of builds are lost", "err", err, "path", aside)
-		s = newState()
-		s.Kept = u.findKept()
+		u.log.Error("the state file is damaged: set aside, quarantine and failures of builds are lost as far as they cannot be read",
+			"err", err, "path", filepath.Join(u.dir, aside))
+		s = u.salvage(aside)
 	}
 	u.state = s
 	return nil
@@ -167,10 +175,10 @@ func (u *Updater) loadState() error {
 func (u *Updater) save(durable bool) error {
 	b, err := u.state.marshal()
 	if err == nil {
-		err = writeDurable(u.statePath(), b, durable, func(p string) { u.step("state " + string(u.state.Phase) + " " + p) })
+		err = writeDurable(u.root, stateFile, b, durable, func(p string) { u.step("state " + string(u.state.Phase) + " " + p) })
 	}
 	if err != nil {
-		return fail(diskClass(err), "io", "write the state file: %w", err)
+		return diskError(err, "write the state file")
 	}
 	return nil
 }
@@ -222,17 +230,17 @@ func (u *Updater) conclude(a Attempt) error {
 func (u *Updater) sweep() {
 	wanted := map[string]bool{}
 	for _, k := range u.state.Kept {
-		wanted[filepath.Base(u.versionDir(build(k)))] = true
+		wanted[versionWord(build(k))] = true
 	}
 	if a := u.state.Attempt; a != nil {
-		wanted[filepath.Base(filepath.Dir(a.Staged))] = true
+		wanted[path.Base(path.Dir(a.Staged))] = true
 	}
-	u.removeBut(filepath.Join(u.dir, "versions"), wanted)
-	u.removeBut(filepath.Join(u.dir, "download"), nil)
+	u.removeBut("versions", wanted)
+	u.removeBut("download", nil)
 }
 
 func (u *Updater) removeBut(dir string, wanted map[string]bool) {
-	entries, err := os.ReadDir(dir)
+	entries, err := fs.ReadDir(u.root.FS(), dir)
 	if err != nil {
 		u.log.Warn("look for leftovers", "err", err)
 	}
@@ -240,29 +248,10 @@ func (u *Updater) removeBut(dir string, wanted map[string]bool) {
 		if wanted[e.Name()] {
 			continue
 		}
-		if err := os.RemoveAll(filepath.Join(dir, e.Name())); err != nil {
+		if err := u.root.RemoveAll(path.Join(dir, e.Name())); err != nil {
 			u.log.Warn("remove a leftover", "err", err)
 		}
 	}
-}
-
-// findKept reads the directory of versions, for when the state file is lost.
-func (u *Updater) findKept() []Kept {
-	dir := filepath.Join(u.dir, "versions")
-	entries, _ := os.ReadDir(dir)
-	var kept []Kept
-	for _, e := range entries {
-		file := filepath.Join(dir, e.Name(), u.name)
-		if _, err := identifyFile(file); err != nil {
-			continue
-		}
-		version, _, ok := cutLast(e.Name(), "-")
-		d, _, err := release.DigestFile(file)
-		if k := (Kept{version, d}); ok && err == nil && u.versionFile(build(k)) == file {
-			kept = append(kept, k)
-		}
-	}
-	return kept
 }
 
 func cutLast(s, sep string) (before, after string, ok bool) {
@@ -276,44 +265,4 @@ func cutLast(s, sep string) (before, after string, ok bool) {
 // newID names an attempt: its time, so that names sort, and some chance.
 func newID(t time.Time) string {
 	return t.UTC().Format("20060102T150405") + "-" + strings.ToLower(rand.Text()[:6])
-}
-
-// appendHistory adds one line to history.jsonl.
-func (u *Updater) appendHistory(a Attempt) error {
-	b, err := json.Marshal(a)
-	if err != nil {
-		return err
-	}
-	f, err := os.OpenFile(u.historyPath(), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(append(b, '\n'))
-	return errors.Join(err, f.Sync(), f.Close())
-}
-
-func (u *Updater) historyPath() string { return filepath.Join(u.dir, "history.jsonl") }
-
-// History returns the attempts that ended, oldest first. Lines that a power cut left damaged are skipped,
-// and one that was written twice because the process was killed between two files is returned once.
-func (u *Updater) History() ([]Attempt, error) {
-	b, err := os.ReadFile(u.historyPath())
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fail(Failed, "io", "read the history: %w", err)
-	}
-	var all []Attempt
-	for line := range bytes.Lines(b) {
-		var a Attempt
-		if json.Unmarshal(line, &a) != nil || a.ID == "" {
-			continue
-		}
-		if n := len(all); n > 0 && all[n-1].ID == a.ID {
-			all = all[:n-1]
-		}
-		all = append(all, a)
-	}
-	return all, nil
 }

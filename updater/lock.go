@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
-	"path/filepath"
+	"path"
 	"time"
 )
 
@@ -60,9 +60,9 @@ func (u *Updater) take(ctx context.Context) error {
 		return fail(Busy, "busy", "lock %s: held by this process: %w", u.dir, ErrBusy)
 	}
 	for {
-		ok, err := u.flock.TryLock()
+		ok, err := u.tryFlock()
 		if err != nil {
-			return fail(Permission, "state-dir", "lock %s: %w", u.flock.Path(), err)
+			return err
 		}
 		if ok {
 			return nil
@@ -73,6 +73,35 @@ func (u *Updater) take(ctx context.Context) error {
 		case <-time.After(lockPoll):
 		}
 	}
+}
+
+// lockFile is held by the one process that may change the installation.
+const lockFile = "lock"
+
+// tryFlock locks the file that has the lock's name in the state directory, and no other one: that name may have been planted, or
+// taken away from the file under the lock of another process.
+func (u *Updater) tryFlock() (bool, error) {
+	if err := u.inPlace(); err != nil {
+		return false, err
+	}
+	if fi, err := u.root.Lstat(lockFile); err == nil && (!fi.Mode().IsRegular() || !isOurs(fi)) {
+		if err := u.root.RemoveAll(lockFile); err != nil {
+			return false, diskError(err, "lock %s", u.flock.Path())
+		}
+	}
+	ok, err := u.flock.TryLock()
+	if err != nil {
+		return false, fail(Permission, "state-dir", "lock %s: %w", u.flock.Path(), err)
+	}
+	if !ok {
+		return false, nil
+	}
+	locked, err1 := u.flock.Stat()
+	named, err2 := u.root.Lstat(lockFile)
+	if err1 == nil && err2 == nil && os.SameFile(locked, named) {
+		return true, nil
+	}
+	return false, u.flock.Unlock()
 }
 
 // open reads the journal, and what stands at the install path: a predecessor may just have replaced it.
@@ -145,48 +174,53 @@ func (u *Updater) keepRunning() error {
 	return u.save(true)
 }
 
-// mostKept is how many versions are kept, that which runs included.
-const mostKept = 4
-
 // keep gives the file at the install path, which is b, its second name below versions, and lists it first.
 func (u *Updater) keep(b build) error {
-	file := u.versionFile(b)
-	if !u.isKept(file, b) {
-		if err := os.RemoveAll(u.versionDir(b)); err != nil {
-			return fail(Failed, "io", "keep the installed version: %w", err)
-		}
-		err := os.Mkdir(u.versionDir(b), 0o700)
-		if err == nil {
-			err = linkOrCopy(u.path, file)
-		}
-		u.step("kept")
-		if err == nil {
-			err = syncDir(u.versionDir(b))
-		}
-		if err == nil {
-			err = syncDir(filepath.Dir(u.versionDir(b)))
-		}
-		if err != nil {
-			return fail(diskClass(err), "io", "keep the installed version: %w", err)
+	if !u.isKept(b) {
+		if err := u.keepNow(b); err != nil {
+			return diskError(err, "keep the installed version")
 		}
 	}
 	list := []Kept{Kept(b)}
 	for _, k := range u.state.Kept {
-		if k.Digest != b.Digest && len(list) < mostKept {
+		if k.Digest != b.Digest {
 			list = append(list, k)
 		}
 	}
-	u.state.Kept = list
+	u.state.Kept = u.retain(list)
 	return nil
 }
 
-func (u *Updater) isKept(file string, b build) bool {
-	kept, err := identifyFile(file)
+func (u *Updater) keepNow(b build) error {
+	dir, file := keptDir(b), u.keptFile(b)
+	if err := u.root.RemoveAll(dir); err != nil {
+		return err
+	}
+	if err := u.root.Mkdir(dir, 0o700); err != nil {
+		return err
+	}
+	place, err := u.place()
+	if err != nil {
+		return err
+	}
+	defer place.Close()
+	if err := linkOrCopy(place, u.name, u.root, file); err != nil {
+		return err
+	}
+	u.step("kept")
+	if err := syncDir(u.root, dir); err != nil {
+		return err
+	}
+	return syncDir(u.root, path.Dir(dir))
+}
+
+func (u *Updater) isKept(b build) bool {
+	kept, err := identifyIn(u.root, u.keptFile(b))
 	if err != nil {
 		return false
 	}
 	if here, err := identifyFile(u.path); err == nil && here == kept && kept.ino != 0 {
 		return true
 	}
-	return digestIs(file, b.Digest)
+	return digestIsIn(u.root, u.keptFile(b), b.Digest)
 }

@@ -2,5 +2,7 @@
 
 package updater
 
+import "os"
+
 // Extended attributes are copied on Linux only.
-func copyAttributes(from, to string) (name string, err error) { return "", nil }
+func copyAttributes(from, to *os.File) (name string, err error) { return "", nil }

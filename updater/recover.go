@@ -34,8 +34,8 @@ func (u *Updater) recover() error {
 	switch phase {
 	case journalCommitting, journalCommitted:
 		if replaced {
-			if err := syncDir(filepath.Dir(u.path)); err != nil {
-				return fail(Failed, "io", "recover the upgrade to %s: %w", r.To, err)
+			if err := u.syncPlace(); err != nil {
+				return diskError(err, "recover the upgrade to %s", r.To)
 			}
 			a.Class, a.Reason, a.Outcome = "", "", outcomeCommitted
 		}

@@ -3,9 +3,8 @@ package updater
 import (
 	"crypto/rand"
 	"errors"
-	"io/fs"
 	"os"
-	"path/filepath"
+	"strings"
 )
 
 const (
@@ -17,31 +16,30 @@ const (
 // executable, and never sent anywhere. What is lost or damaged is drawn anew. It is read each time, so that two processes that
 // drew one at the same moment agree from the next look on.
 func (u *Updater) seed() ([]byte, error) {
-	path := filepath.Join(u.dir, seedFile)
-	b, err := os.ReadFile(path)
-	if err == nil && len(b) == seedSize {
+	if b, err := readRegular(u.root, seedFile, seedSize); err == nil && len(b) == seedSize {
 		return b, nil
+	} else if errors.Is(err, os.ErrPermission) {
+		return nil, err // it is there: another one would give this host another place in rollouts each time
 	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
-	}
-	return drawSeed(path)
+	return drawSeed(u.root)
 }
 
-func drawSeed(path string) ([]byte, error) {
+func drawSeed(root *os.Root) ([]byte, error) {
 	b := make([]byte, seedSize)
-	rand.Read(b)                                                       // never fails
-	f, err := os.CreateTemp(filepath.Dir(path), "."+seedFile+".*.tmp") // 0600
+	rand.Read(b) // never fails
+	// A name that no other process takes: two of them may draw at a time.
+	temp := "." + seedFile + "." + strings.ToLower(rand.Text()) + ".tmp"
+	f, err := createFresh(root, temp, 0o600)
 	if err != nil {
 		return nil, err
 	}
 	_, err = f.Write(b)
 	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
-		err = os.Rename(f.Name(), path)
+		err = renameOver(root, temp, seedFile)
 	}
 	if err != nil {
-		os.Remove(f.Name())
+		root.Remove(temp)
 		return nil, err
 	}
-	return b, syncDir(filepath.Dir(path))
+	return b, syncDir(root, ".")
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"runtime/debug"
 	"slices"
@@ -50,8 +51,8 @@ const stageTimeout = 5 * time.Minute
 // renamed over the install path: in a fresh private directory, with owner, mode and attributes of the installed one, durable.
 func (u *Updater) stage(ctx context.Context, c Candidate, p way, payload, target string) error {
 	dir := filepath.Dir(target)
-	if err := freshDir(dir); err != nil {
-		return fail(diskClass(err), "io", "stage version %s: %w", c.Version, err)
+	if err := u.freshDir(dir); err != nil {
+		return diskError(err, "stage version %s", c.Version)
 	}
 	u.step("stage dir")
 	job := stageJob{Payload: payload, Size: p.Length, Format: p.Format, From: p.From, Dir: dir, Length: c.Length, Digest: c.Digest}
@@ -60,10 +61,11 @@ func (u *Updater) stage(ctx context.Context, c Candidate, p way, payload, target
 	}
 	if m := c.Minisign; m != nil {
 		job.PublicKey, job.Signature = m.PublicKey, payload+".minisig"
-		if err := os.WriteFile(job.Signature, []byte(m.Signature), 0o600); err != nil {
-			return fail(diskClass(err), "io", "stage version %s: %w", c.Version, err)
+		name := "download/" + filepath.Base(job.Signature)
+		if err := writeDurable(u.root, name, []byte(m.Signature), false, func(string) {}); err != nil {
+			return diskError(err, "stage version %s", c.Version)
 		}
-		defer os.Remove(job.Signature)
+		defer u.root.Remove(name)
 	}
 	if err := u.runStage(ctx, job); err != nil {
 		var e *Error
@@ -81,11 +83,15 @@ func (u *Updater) stage(ctx context.Context, c Candidate, p way, payload, target
 }
 
 // freshDir makes a private directory in place of whatever has its name. RemoveAll does not follow links.
-func freshDir(dir string) error {
-	if err := os.RemoveAll(dir); err != nil {
+func (u *Updater) freshDir(dir string) error {
+	name, err := u.below(dir)
+	if err != nil {
 		return err
 	}
-	return os.Mkdir(dir, 0o700)
+	if err := u.root.RemoveAll(name); err != nil {
+		return err
+	}
+	return u.root.Mkdir(name, 0o700)
 }
 
 // runStage does the job in a child where there are roles: the job holds the whole payload in memory, and a
@@ -174,7 +180,7 @@ var errWrongBase = errors.New("the installed executable is not the one that the 
 
 // layBase puts what the payload starts from into the directory.
 func (j stageJob) layBase() error {
-	dst, err := createFresh(j.base(), 0o600)
+	dst, err := os.OpenFile(j.base(), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}
@@ -223,26 +229,49 @@ func (j stageJob) answer(err, decoding error) stageAnswer {
 
 // finishStaged gives the file its name and metadata, makes it durable, and reads it back from the disk.
 func (u *Updater) finishStaged(job stageJob, target string, c Candidate) error {
-	if _, err := identifyFile(job.made()); err != nil {
+	dir, err := u.below(job.Dir)
+	if err != nil {
 		return err
 	}
-	if err := os.Remove(job.base()); err != nil {
+	file := path.Join(dir, filepath.Base(target))
+	made := path.Join(dir, filepath.Base(job.made()))
+	if _, err := identifyIn(u.root, made); err != nil {
 		return err
 	}
-	if err := os.Rename(job.made(), target); err != nil {
+	if err := u.root.Remove(path.Join(dir, filepath.Base(job.base()))); err != nil {
 		return err
 	}
-	if err := copyMetadata(u.path, target); err != nil {
+	if err := u.root.Rename(made, file); err != nil {
 		return err
 	}
-	if err := syncFile(target); err != nil {
+	if err := u.dress(file); err != nil {
 		return err
 	}
-	if !digestIs(target, c.Digest) {
+	if !digestIsIn(u.root, file, c.Digest) {
 		return fail(Verification, "digest-mismatch", "%s reads back from the disk with another sha256", target)
 	}
-	if err := syncDir(filepath.Dir(target)); err != nil {
+	if err := syncDir(u.root, dir); err != nil {
 		return err
 	}
-	return syncDir(filepath.Dir(filepath.Dir(target)))
+	return syncDir(u.root, path.Dir(dir))
+}
+
+// dress gives a staged file the metadata of the installed one, durably.
+func (u *Updater) dress(file string) error {
+	place, err := u.place()
+	if err != nil {
+		return err
+	}
+	defer place.Close()
+	src, err := openRegular(place, u.name, os.O_RDONLY)
+	if err != nil {
+		return err
+	}
+	defer src.Close()
+	dst, err := openRegular(u.root, file, os.O_RDWR)
+	if err != nil {
+		return err
+	}
+	err = copyMetadata(src, dst)
+	return errors.Join(err, dst.Sync(), dst.Close())
 }

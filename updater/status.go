@@ -26,8 +26,10 @@ type Status struct {
 	Rollout     *Turn          `json:"rollout,omitempty"` // the newest waits for this host's turn, as of the last check
 	Yanked      *release.Stop  `json:"yanked,omitempty"`  // the version that runs was withdrawn, as of the last check
 	Disk        string         `json:"disk,omitempty"`    // a complaint about what stands at the install path
-	Kept        []Kept         `json:"kept"`              // versions to roll back to, newest first
-	Quarantine  []Quarantined  `json:"quarantine"`
+	// Exposed are directories on the way to the executable that other users may write: they can put another one there.
+	Exposed    []string      `json:"exposed,omitempty"`
+	Kept       []Kept        `json:"kept"` // versions to roll back to, newest first
+	Quarantine []Quarantined `json:"quarantine"`
 }
 
 // Attempt is one try to change the version.
@@ -77,7 +79,7 @@ func (u *Updater) Status() (Status, error) {
 	if !u.held {
 		var err error
 		if st, err = u.readState(); err != nil {
-			st = newState()
+			st = u.salvage(stateFile)
 			st.Disk = "the state file cannot be read: " + err.Error()
 		}
 	}
@@ -97,6 +99,7 @@ func (u *Updater) Status() (Status, error) {
 		Rollout:     u.turn,
 		Yanked:      u.yanked,
 		Disk:        st.Disk,
+		Exposed:     exposed(u.path),
 		Kept:        []Kept{},
 		Quarantine:  append([]Quarantined{}, st.Quarantine...),
 	}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"strings"
 	"sync"
 	"time"
 
@@ -111,7 +112,8 @@ type Updater struct {
 	version release.Version // of this process; zero if it does not parse
 	path    string          // install path
 	name    string          // its base
-	dir     string          // state directory
+	dir     string          // state directory: its name, for what must have one
+	root    *os.Root        // the same, opened once: what is read and written there goes through it
 	module  string          // "" for any
 	flow    sync.Mutex      // held through an attempt
 	flock   *flock.Flock
@@ -179,10 +181,14 @@ func New(o Options) (*Updater, error) {
 		return nil, err
 	}
 	u.name = filepath.Base(u.path)
-	if u.dir, err = openStateDir(o.StateDir, u.path); err != nil {
+	if u.root, err = openStateDir(o.StateDir, u.path); err != nil {
 		return nil, err
 	}
-	u.flock = flock.New(filepath.Join(u.dir, "lock"))
+	u.dir = u.root.Name()
+	if dirs := exposed(u.path); len(dirs) > 0 {
+		u.log.Warn("others may replace this program", "path", u.path, "because they may write", strings.Join(dirs, ", "))
+	}
+	u.flock = flock.New(filepath.Join(u.dir, lockFile), flock.SetFlag(lockFlags))
 	u.state = newState()
 	return u, nil
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 
 	"github.com/moult-go/moult/release"
@@ -90,7 +89,7 @@ func (u *Updater) begin() (end func(), err error) {
 func (u *Updater) newAttempt(t *trial, kind string) error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if err := u.stillInstalled(); err != nil {
+	if err := errors.Join(u.stillInstalled(), u.inPlace()); err != nil {
 		return err
 	}
 	disk, err := u.diskDigest()
@@ -105,14 +104,14 @@ func (u *Updater) newAttempt(t *trial, kind string) error {
 	if t.path == "" {
 		t.path = u.versionFile(t.build)
 	}
-	below, err := filepath.Rel(u.dir, t.path)
+	below, err := u.below(t.path)
 	if err != nil {
 		return fail(Failed, "io", "name the staged version: %w", err)
 	}
 	t.rec = &record{
 		Attempt:      Attempt{ID: newID(now), Kind: kind, From: from.Version, To: t.build.Version, Digest: t.build.Digest, Started: now},
 		FromDigest:   from.Digest,
-		Staged:       filepath.ToSlash(below),
+		Staged:       below,
 		ReplaceFirst: u.o.ReplaceFirst && u.o.Handover != nil,
 	}
 	u.state.Attempt = t.rec
@@ -162,7 +161,7 @@ func (u *Updater) fetchAndStage(ctx context.Context, r Request, t *trial, c Cand
 	if err != nil {
 		return err
 	}
-	defer os.Remove(payload)
+	defer u.root.Remove("download/" + filepath.Base(payload))
 	version := t.build.Version
 	r.event(Event{Phase: PhaseVerify, Version: version, Message: "sha256 " + c.Digest.String()})
 	r.event(Event{Phase: PhaseStage, Version: version, Message: p.what()})
