@@ -50,8 +50,10 @@ func (u *Updater) commit(t *trial) error {
 	if err := u.unchanged(t); err != nil {
 		return err
 	}
-	if err := u.advance(journalCommitting); err != nil {
-		return err
+	if u.state.Phase != journalCommitting { // a predecessor that died may have come so far
+		if err := u.advance(journalCommitting); err != nil {
+			return err
+		}
 	}
 	err := u.replaceInstalled(t)
 	if err == nil {

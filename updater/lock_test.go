@@ -108,6 +108,31 @@ func TestAdopt(t *testing.T) {
 	}
 }
 
+// TestAdoptACommitBegun: the predecessor died between saying that it commits and doing so.
+func TestAdoptACommitBegun(t *testing.T) {
+	b := abandoned(t, os.Getpid(), false)
+	b.state.Phase = journalCommitting
+	if err := b.save(true); err != nil {
+		t.Fatal(err)
+	}
+	b.open(func(o *Options) { o.Version = "9.9.2-good" })
+	b.Updater.running = b.source.offers[0].Digest
+	staged := b.versionFile(build{"9.9.2-good", b.source.offers[0].Digest})
+	b.image = func(int) (os.FileInfo, error) { return os.Stat(staged) }
+	commit, err := b.Adopt(t.Context())
+	if err != nil || commit == nil {
+		t.Fatalf("adopt: %v, %v", commit == nil, err)
+	}
+	if err := commit(); err != nil {
+		t.Fatal(err)
+	}
+	if b.installed() != string(candidate(t, "9.9.2-good")) || b.state.Phase != journalIdle {
+		t.Errorf("not installed, or the journal says %s", b.state.Phase)
+	}
+	b.wantTidy()
+	b.Unlock()
+}
+
 func TestAdoptWithNothingToCommit(t *testing.T) {
 	b := newBench(t, nil)
 	commit, err := b.Adopt(t.Context())
