@@ -2,6 +2,7 @@ package release
 
 import (
 	"encoding/binary"
+	"fmt"
 	"math"
 	"testing"
 	"time"
@@ -76,6 +77,27 @@ func TestRolloutSaltsDiffer(t *testing.T) {
 	}
 	if both < 50 || both > 160 { // 1 % of the hosts, not 10 %
 		t.Errorf("%d of 10000 hosts are first under both salts", both)
+	}
+}
+
+// Nobody is the canary for ever, and nobody never: over many releases each host is among the first twentieth about as often as chance has it.
+func TestRolloutNobodyIsAlwaysFirst(t *testing.T) {
+	const hosts, salts = 300, 1000
+	r := Rollout{Start: start, Curve: []Point{{Seconds: 0, Share: 0.05}}}
+	var first [hosts]int
+	for s := range salts {
+		r.Salt = fmt.Sprint("release ", s)
+		for h := range hosts {
+			if _, ok := r.Slot(seedOf(h)); ok {
+				first[h]++
+			}
+		}
+	}
+	// 50 each is the mean and 6.9 the deviation; five of those are not reached by chance.
+	for h, n := range first {
+		if n < 15 || n > 85 {
+			t.Errorf("host %d is among the first in %d of %d releases, want about 50", h, n, salts)
+		}
 	}
 }
 
