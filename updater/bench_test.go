@@ -74,7 +74,7 @@ func (s *fakeSource) offer(version string, payload []byte) Candidate {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	d, n, _ := release.DigestReader(bytes.NewReader(payload))
-	c := Candidate{Version: release.MustParseVersion(version), Platform: release.Host(), Length: n, Digest: d, Full: release.Payload{Path: version, Length: n, SHA256: d}}
+	c := Candidate{Version: release.MustParseVersion(version), Platform: release.Host(), Channel: stable, Length: n, Digest: d, Full: release.Payload{Path: version, Length: n, SHA256: d}}
 	if s.payload == nil {
 		s.payload = map[release.Digest][]byte{}
 	}

@@ -32,6 +32,9 @@ func (u *Updater) missing() *Error {
 	return fail(Temporary, "missing", "%s offers nothing for %s", u.o.Source, release.Host())
 }
 
+// expected are the stops that are as somebody wants them.
+var expected = []string{"rollout", "window", "held"}
+
 // refuse notes why nothing is applied; nil clears it. The log gets it when it is new, or a person has asked.
 func (u *Updater) refuse(r Request, f Found, e *Error) {
 	u.mu.Lock()
@@ -42,7 +45,7 @@ func (u *Updater) refuse(r Request, f Found, e *Error) {
 	}
 	if r.Manual || known == nil || known.Error() != e.Error() {
 		level := slog.LevelWarn
-		if e.Reason == "rollout" {
+		if slices.Contains(expected, e.Reason) {
 			level = slog.LevelInfo // as it should be
 		}
 		u.log.Log(context.Background(), level, "update not applied", "version", f.Candidate.Version.String(), "reason", e.Reason, "err", e)
@@ -51,6 +54,10 @@ func (u *Updater) refuse(r Request, f Found, e *Error) {
 
 func (u *Updater) check(ctx context.Context, r Request) (Found, error) {
 	f := Found{Current: u.o.Version}
+	if u.o.Disabled != "" {
+		f.Stop = u.disabled()
+		return f, nil
+	}
 	if u.o.Source == nil {
 		return f, fail(Usage, "no-source", "check for updates: no source is configured")
 	}
@@ -81,9 +88,9 @@ func (u *Updater) check(ctx context.Context, r Request) (Found, error) {
 	}
 	u.turn = c.Turn
 	u.noteYanked(offered)
-	f.Candidate, f.Stop, f.Turn = c.Candidate, c.Stop, c.Turn
+	f.Candidate, f.Stop, f.Turn, f.Again, f.late = c.Candidate, c.Stop, c.Turn, c.Again, c.late
 	f.Current, f.Yanked = u.current.Version, u.yanked
-	f.Available = c.Stop == nil && !c.Candidate.Version.IsZero() && c.Candidate.Digest != u.current.Digest
+	f.Available = c.Stop == nil && !c.Candidate.Version.IsZero() && !h.has(c.Candidate)
 	return f, nil
 }
 
@@ -95,8 +102,9 @@ func (u *Updater) host(st *state, offered []Candidate) (Host, error) {
 	}
 	h := Host{
 		Platform: release.Host(), Version: u.version, Installed: installed, Digest: u.current.Digest,
-		Floor: st.Floor, Quarantine: st.Quarantine, failures: st.Failures,
-		free: func() (uint64, error) { return freeSpace(u.dir) },
+		Floor: st.Floor, Channel: u.o.Channel, Constraint: u.keepTo, Hold: st.Hold, Quarantine: st.Quarantine, Windows: u.o.Windows,
+		failures: st.Failures,
+		free:     func() (uint64, error) { return freeSpace(u.dir) },
 	}
 	if slices.ContainsFunc(offered, func(c Candidate) bool { return c.Rollout != nil }) {
 		if h.Seed, err = u.seed(); err != nil {

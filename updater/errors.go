@@ -15,9 +15,9 @@ type Class string
 const (
 	Failed       Class = "failed"        // 1: nothing changed; also a build that never became ready
 	Usage        Class = "usage"         // 2
-	Policy       Class = "policy"        // 3: wrong platform, older, quarantined, …
+	Policy       Class = "policy"        // 3: held, wrong platform, older, quarantined, …
 	Verification Class = "verification"  // 4: unsigned, wrongly signed, truncated, wrong format or module
-	Permission   Class = "permission"    // 5: directory not writable, unsafe, or read-only
+	Permission   Class = "permission"    // 5: directory not writable, unsafe, or read-only; owned by a package manager
 	Busy         Class = "busy"          // 6: another upgrade is under way
 	Undone       Class = "undone"        // 7: taken back on probation
 	NotRestarted Class = "not-restarted" // 8: replaced, but the running server was not restarted
@@ -34,9 +34,9 @@ var ErrBusy = errors.New("another upgrade is under way")
 //	              "stage-failed", "proof-failed" (could not be started, ended or hung in the proof),
 //	              "replaced-by-someone-else", "handover-failed", or what the Handover itself names
 //	              ("exited", "start-timeout", …)
-//	usage         "bad-version", "bad-options", "no-source"
-//	policy        "version-unparsable", "wrong-platform", "older", "same-version", "yanked", "halted",
-//	              "stepping-stone", "quarantined", "backing-off", "rollout", "nothing-kept",
+//	usage         "bad-version", "bad-options", "no-source", "bad-hold" (it would be over), "ambiguous" (several builds in quarantine)
+//	policy        "disabled", "held", "version-unparsable", "wrong-platform", "older", "same-version", "channel", "constraint", "yanked",
+//	              "halted", "stepping-stone", "quarantined", "backing-off", "rollout", "window", "nothing-kept",
 //	              "unknown-format" (this program cannot decode what is offered)
 //	verification  "unsigned", "bad-signature", "bad-comment", "wrong-app", "digest-mismatch", "truncated",
 //	              "too-long", "not-executable", "wrong-format", "wrong-module", "wrong-version", "wrong-image", "damaged"
@@ -57,6 +57,21 @@ func (e *Error) Unwrap() error { return e.Err }
 
 func fail(c Class, reason, format string, args ...any) *Error {
 	return &Error{Class: c, Reason: reason, Err: fmt.Errorf(format, args...)}
+}
+
+// advice is an error that knows what to do next, for whoever shows it to people.
+type advice struct {
+	error
+	hint string
+}
+
+// Hint says it.
+func (a *advice) Hint() string  { return a.hint }
+func (a *advice) Unwrap() error { return a.error }
+
+// disabled is the stop of a program that does not update itself.
+func (u *Updater) disabled() *Error {
+	return &Error{Policy, "disabled", &advice{fmt.Errorf("%s does not update itself: %s", u.o.Name, u.o.Disabled), u.o.Disabled}}
 }
 
 // asError gives every failure a class: its own, or that of an interrupted attempt, or reason in class c.

@@ -58,6 +58,7 @@ type state struct {
 	Last       *Attempt        `json:"last,omitempty"`
 	Floor      release.Version `json:"floor"` // highest version ever committed
 	Kept       []Kept          `json:"kept,omitempty"`
+	Hold       *Hold           `json:"hold,omitempty"`
 	Quarantine []Quarantined   `json:"quarantine,omitempty"`
 	Failures   []failure       `json:"failures,omitempty"`
 	Disk       string          `json:"disk,omitempty"`
@@ -98,7 +99,7 @@ func (s *state) marshal() ([]byte, error) {
 type plainState state
 
 // stateFields are the names that this version knows; the others are kept as they are.
-var stateFields = []string{"schema", "phase", "attempt", "last", "floor", "kept", "quarantine", "failures", "disk"}
+var stateFields = []string{"schema", "phase", "attempt", "last", "floor", "kept", "hold", "quarantine", "failures", "disk"}
 
 func parseState(b []byte) (*state, error) {
 	s := newState()

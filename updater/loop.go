@@ -55,6 +55,8 @@ type loop struct {
 	retry  time.Time // when the last failed build may be tried again
 	turn   time.Time // when this host's share of a rollout comes
 	failed int       // checks in a row that brought no answer
+	again  time.Time // when a window opens or a hold ends
+	late   time.Duration
 }
 
 func newLoop(u *Updater) *loop {
@@ -66,6 +68,7 @@ func (l *loop) once(ctx context.Context) bool {
 	u := l.u
 	f, err := u.Check(ctx, Request{})
 	l.retry, l.turn = time.Time{}, time.Time{}
+	l.again, l.late = f.Again, f.late
 	if err != nil {
 		l.failed++
 		return false
@@ -100,6 +103,9 @@ func (l *loop) noteRetry(d release.Digest) {
 func (l *loop) wait() time.Duration {
 	now := l.u.now()
 	wait := l.Wait(l.rng, now, l.turn, l.failed)
+	if !l.again.IsZero() {
+		wait = min(wait, l.opening(l.rng, l.again.Sub(now), l.late))
+	}
 	if !l.retry.IsZero() {
 		wait = min(wait, max(l.retry.Sub(now), leastWait))
 	}

@@ -8,7 +8,7 @@ import (
 	"github.com/moult-go/moult/release"
 )
 
-// Host is what a host brings to a choice among offers. The updater fills it in from its disk; a simulation of many hosts
+// Host is what a host brings to a choice among offers. The updater fills it in from its options and its disk; a simulation of many hosts
 // fills it in by itself and so runs the very code that a server runs.
 type Host struct {
 	Platform   release.Platform
@@ -16,8 +16,12 @@ type Host struct {
 	Installed  release.Version // at the install path
 	Digest     release.Digest  // of the executable there
 	Floor      release.Version // highest version ever committed
-	Seed       []byte          // decides when its share of a rollout comes
+	Channel    string          // "" for any
+	Constraint release.Constraint
+	Hold       *Hold
 	Quarantine []Quarantined
+	Seed       []byte   // decides when its share of a rollout comes
+	Windows    []Window // none: any time will do
 
 	failures []failure
 	free     func() (uint64, error) // bytes; nil: enough
@@ -28,6 +32,9 @@ type Choice struct {
 	Candidate Candidate // what is taken, or what the host has, or the newest; the zero Candidate: nothing is offered
 	Stop      *Error    // why it is not taken
 	Turn      *Turn     // a newer one waits for this host's share of its rollout; of several, the first whose turn it is
+	Again     time.Time // when a window opens or a hold ends; zero: nothing waits for that
+
+	late time.Duration // how long after Again is still in time
 }
 
 // Turn is a host's place in a rollout.
@@ -36,10 +43,32 @@ type Turn struct {
 	At      time.Time `json:"at,omitzero"` // zero: it never comes, as the curve is now
 }
 
+// rule finds a reason against a release, and when it will be gone, if that is known.
+type rule func(h *Host, v *Choice, r Request, now time.Time)
+
+// rules are asked in this order, and the first reason counts; DESIGN.md section 4 has the same list. A program that is built not to update
+// itself does not come to it.
+var rules = []rule{
+	(*Host).held,
+	(*Host).comparable,
+	(*Host).platform,
+	(*Host).direction,
+	(*Host).channel,
+	(*Host).constraint,
+	(*Host).publisher,
+	(*Host).step,
+	(*Host).format,
+	(*Host).quarantined,
+	(*Host).backoff,
+	(*Host).share,
+	(*Host).window,
+	(*Host).space,
+}
+
 // passing are the stops that say something of one release only: what is older and may be taken is taken meanwhile. A build
 // in quarantine or backing off is none of them: it failed here, and the next one may fail for the same reason; so an operator
 // finds the version that was left, and not a third one.
-var passing = []string{"halted", "yanked", "stepping-stone", "unknown-format", "rollout"}
+var passing = []string{"channel", "constraint", "halted", "yanked", "stepping-stone", "unknown-format", "rollout"}
 
 // Choose returns the newest offer that h may take at this instant, or, if there is none, the newest at all and the first
 // reason against it; of an explicit r.Version only that. What the host has already is no error but a choice without a Stop.
@@ -53,10 +82,10 @@ func Choose(offered []Candidate, h Host, r Request, now time.Time) (Choice, erro
 		v := h.judge(c, r, now)
 		if i == 0 {
 			first = v
-		} else if v.Turn != nil && v.Turn.before(first.Turn) {
-			first.Turn = v.Turn
+		} else {
+			first.wait(v)
 		}
-		if v.Stop == nil && c.Digest != h.Digest {
+		if v.Stop == nil && !h.has(c) {
 			first.Candidate, first.Stop = c, nil
 		}
 		if v.Stop == nil || !slices.Contains(passing, v.Stop.Reason) {
@@ -64,6 +93,16 @@ func Choose(offered []Candidate, h Host, r Request, now time.Time) (Choice, erro
 		}
 	}
 	return first, nil
+}
+
+// wait takes over what v waits for, where that comes first.
+func (c *Choice) wait(v Choice) {
+	if v.Turn != nil && v.Turn.before(c.Turn) {
+		c.Turn = v.Turn
+	}
+	if c.Again.IsZero() {
+		c.Again, c.late = v.Again, v.late
+	}
 }
 
 func (t *Turn) before(o *Turn) bool {
@@ -90,7 +129,7 @@ func named(offered []Candidate, r Request) ([]Candidate, error) {
 }
 
 // queue is the offers in the order in which they are considered: those for this platform, the newest first.
-func (h Host) queue(offered []Candidate) []Candidate {
+func (h *Host) queue(offered []Candidate) []Candidate {
 	q := slices.Clone(offered)
 	slices.SortStableFunc(q, func(a, b Candidate) int {
 		if x, y := h.fits(a), h.fits(b); x != y {
@@ -104,34 +143,55 @@ func (h Host) queue(offered []Candidate) []Candidate {
 	return q
 }
 
-func (h Host) fits(c Candidate) bool {
+func (h *Host) fits(c Candidate) bool {
 	return c.Platform == h.Platform || h.Platform.Runs(c.Platform)
 }
 
-// judge finds the first reason against c, in this order: no comparable version, platform, what leads back, yanked, halted,
-// stepping stone, unknown format, quarantine, a failed attempt, rollout share, disk space.
-func (h Host) judge(c Candidate, r Request, now time.Time) Choice {
+// has reports whether c is what stands at the install path. A source that cannot know what is in an archive offers it by its version.
+func (h *Host) has(c Candidate) bool {
+	return c.Digest == h.Digest || c.Digest.IsZero() && !h.Installed.IsZero() && c.Version.Compare(h.Installed) == 0
+}
+
+// judge finds the first reason against c. What the host has needs none.
+func (h *Host) judge(c Candidate, r Request, now time.Time) Choice {
 	v := Choice{Candidate: c}
-	switch {
-	case h.Version.IsZero() && r.Version == "":
-		v.Stop = fail(Policy, "version-unparsable",
-			"this program's version cannot be compared: nothing is updated by itself; name the version to change to")
-	case !h.fits(c):
-		v.Stop = fail(Policy, "wrong-platform", "version %s is offered for %s, and this is %s", c.Version, c.Platform, h.Platform)
-	case c.Digest == h.Digest:
-	default:
-		for _, rule := range []func(*Choice, Request, time.Time){h.direction, h.publisher, h.format, h.history, h.share, h.space} {
-			if rule(&v, r, now); v.Stop != nil {
-				break
-			}
+	if h.has(c) {
+		return v
+	}
+	for _, rule := range rules {
+		if rule(h, &v, r, now); v.Stop != nil {
+			break
 		}
 	}
 	return v
 }
 
+// held heeds whoever said "not now". A person who asks for an update must say so by force: it may have been another one.
+func (h *Host) held(v *Choice, r Request, now time.Time) {
+	if !h.Hold.holds(now) || r.Force {
+		return
+	}
+	v.Stop = fail(Policy, "held", "version %s is not applied: %s", v.Candidate.Version, h.Hold)
+	v.Again, v.late = h.Hold.Until, week
+}
+
+// comparable wants a version of our own to compare with, unless a person names one.
+func (h *Host) comparable(v *Choice, r Request, _ time.Time) {
+	if h.Version.IsZero() && r.Version == "" {
+		v.Stop = fail(Policy, "version-unparsable",
+			"this program's version cannot be compared: nothing is updated by itself; name the version to change to")
+	}
+}
+
+func (h *Host) platform(v *Choice, _ Request, _ time.Time) {
+	if c := v.Candidate; !h.fits(c) {
+		v.Stop = fail(Policy, "wrong-platform", "version %s is offered for %s, and this is %s", c.Version, c.Platform, h.Platform)
+	}
+}
+
 // direction refuses what leads back. An attacker who can replay an old signed release must not win an old
 // hole by it, so not even a person may go below the floor this way: a rollback takes a version kept here.
-func (h Host) direction(v *Choice, _ Request, _ time.Time) {
+func (h *Host) direction(v *Choice, _ Request, _ time.Time) {
 	c := v.Candidate
 	switch cmp := c.Version.Compare(h.Installed); {
 	case cmp < 0:
@@ -144,22 +204,40 @@ func (h Host) direction(v *Choice, _ Request, _ time.Time) {
 	}
 }
 
+// stable is the channel without pre-releases.
+const stable = "stable"
+
+// channel keeps to the channel that the host is in. Where the source knows of no channels, what is a pre-release by its version is not in
+// "stable", and is in every other one. (Constraints never decide that: see release.ParseConstraint.)
+func (h *Host) channel(v *Choice, _ Request, _ time.Time) {
+	c := v.Candidate
+	switch {
+	case h.Channel == "" || c.Channel == h.Channel:
+	case c.Channel != "":
+		v.Stop = fail(Policy, "channel", "version %s is in channel %.40q, and this host in %q", c.Version, c.Channel, h.Channel)
+	case h.Channel == stable && c.Version.Prerelease() != "":
+		v.Stop = fail(Policy, "channel", "version %s is a pre-release, and this host is in channel %q", c.Version, h.Channel)
+	}
+}
+
+func (h *Host) constraint(v *Choice, _ Request, _ time.Time) {
+	if c := v.Candidate; !h.Constraint.Allows(c.Version) {
+		v.Stop = fail(Policy, "constraint", "version %s is outside of %q, which this host keeps to", c.Version, h.Constraint)
+	}
+}
+
 // maxPublisher bounds what is repeated of a publisher's words, in bytes.
 const maxPublisher = 300
 
-// publisher heeds who stopped the release, and from where it may be taken. A yank withdraws a release, perhaps because its key was
-// stolen, so nobody takes it; a halt is a question, which the owner of a host may answer by force. What an older version cannot be
-// upgraded from directly, it cannot be by force either.
-func (h Host) publisher(v *Choice, r Request, _ time.Time) {
+// publisher heeds who stopped the release. A yank withdraws it, perhaps because its key was stolen, so nobody takes it; a halt is a question,
+// which the owner of a host may answer by force.
+func (h *Host) publisher(v *Choice, r Request, _ time.Time) {
 	c := v.Candidate
 	switch {
 	case c.Yanked != nil:
 		v.Stop = stopped("yanked", c, c.Yanked)
 	case c.Halted != nil && !r.Force:
 		v.Stop = stopped("halted", c, c.Halted)
-	case c.Minimum.Compare(h.Installed) > 0 && !h.Installed.IsZero():
-		v.Stop = fail(Policy, "stepping-stone", "version %s can be taken from %s on, and this is %s: a release in between comes first",
-			c.Version, c.Minimum, h.Installed)
 	}
 }
 
@@ -171,29 +249,43 @@ func stopped(reason string, c Candidate, s *release.Stop) *Error {
 	return fail(Policy, reason, "version %s was %s by its publisher at %s: %s", c.Version, reason, s.Since.UTC().Format(time.RFC3339), why)
 }
 
+// step wants the release in between: what an older version cannot be upgraded from directly, it cannot be by force either.
+func (h *Host) step(v *Choice, _ Request, _ time.Time) {
+	if c := v.Candidate; c.Minimum.Compare(h.Installed) > 0 && !h.Installed.IsZero() {
+		v.Stop = fail(Policy, "stepping-stone", "version %s can be taken from %s on, and this is %s: a release in between comes first",
+			c.Version, c.Minimum, h.Installed)
+	}
+}
+
 // format refuses what this program cannot decode; an older release may bring one that can.
-func (h Host) format(v *Choice, _ Request, _ time.Time) {
+func (h *Host) format(v *Choice, _ Request, _ time.Time) {
 	if c := v.Candidate; len(c.ways(h.Digest)) == 0 {
 		v.Stop = fail(Policy, "unknown-format", "version %s is offered in the format %.16q, which this program cannot decode: a release in between, or one installed by hand, comes first",
 			c.Version, c.Full.Format)
 	}
 }
 
-// history heeds what became of the build here.
-func (h Host) history(v *Choice, r Request, now time.Time) {
+// quarantined refuses a build that failed here.
+func (h *Host) quarantined(v *Choice, r Request, _ time.Time) {
 	c := v.Candidate
 	if q := quarantined(h.Quarantine, c.Digest); q != nil && !r.Force {
 		v.Stop = fail(Policy, "quarantined", "version %s is in quarantine since %s: %s",
 			c.Version, q.Since.UTC().Format(time.RFC3339), q.Reason)
-	} else if f := failing(h.failures, c.Digest); f != nil && !r.Manual && now.Before(f.Until) {
+	}
+}
+
+// backoff waits before a build that may not be to blame is tried again.
+func (h *Host) backoff(v *Choice, r Request, now time.Time) {
+	c := v.Candidate
+	if f := failing(h.failures, c.Digest); f != nil && !r.Manual && now.Before(f.Until) {
 		v.Stop = fail(Policy, "backing-off", "version %s failed and is tried again after %s", c.Version, f.Until.UTC().Format(time.RFC3339))
 	}
 }
 
 // share lets a host wait for its turn in a rollout, unless somebody asks for the update, or it is critical.
-func (h Host) share(v *Choice, r Request, now time.Time) {
+func (h *Host) share(v *Choice, r Request, now time.Time) {
 	c := v.Candidate
-	if c.Rollout == nil || c.Critical || r.Manual && !r.Patient {
+	if c.Rollout == nil || c.Critical || r.now() {
 		return
 	}
 	at, ok := c.Rollout.Slot(h.Seed)
@@ -207,10 +299,20 @@ func (h Host) share(v *Choice, r Request, now time.Time) {
 	}
 }
 
+// window waits for the next one, unless somebody asks for the update: critical or not, an update is a restart.
+func (h *Host) window(v *Choice, r Request, now time.Time) {
+	o := opening(h.Windows, now)
+	if o == nil || o.Open || r.now() {
+		return
+	}
+	v.Stop = fail(Policy, "window", "version %s waits for the window: it opens at %s", v.Candidate.Version, o.At.Format(time.RFC3339))
+	v.Again, v.late = o.At, o.length
+}
+
 // headroom is left free beside the download and the staged file.
 const headroom = 16 << 20
 
-func (h Host) space(v *Choice, _ Request, _ time.Time) {
+func (h *Host) space(v *Choice, _ Request, _ time.Time) {
 	if h.free == nil {
 		return
 	}

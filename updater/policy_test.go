@@ -3,6 +3,8 @@ package updater
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -156,6 +158,168 @@ func TestPolicy(t *testing.T) {
 				t.Errorf("turn %q, want %q", turn, test.turn)
 			}
 		})
+	}
+}
+
+// TestPolicyOrder takes one reason after the other away from a release that has them all: they come in the order of DESIGN.md section 4.
+func TestPolicyOrder(t *testing.T) {
+	now := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+	c := offered("0.9.0-rc.1", "linux/arm64", 66)
+	c.Yanked, c.Halted = &release.Stop{Since: now}, &release.Stop{Since: now}
+	c.Minimum = release.MustParseVersion("1.5.0")
+	c.Full.Format = "future"
+	c.Rollout = &release.Rollout{Salt: "salt", Start: now.Add(time.Hour), Curve: []release.Point{{Seconds: 0, Share: 1}}}
+	keepTo, err := release.ParseConstraint(">= 2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	st := newState()
+	st.blame(build{"2.0.0", c.Digest}, true, time.Minute, now)
+	h := Host{
+		Platform: release.Platform{OS: "linux", Arch: "amd64"}, Installed: release.MustParseVersion("1.0.0"), Digest: release.Digest{9},
+		Channel: "stable", Constraint: keepTo, Hold: &Hold{Since: now}, Seed: []byte("seed"),
+		Quarantine: []Quarantined{{Digest: c.Digest, Since: now}}, Windows: []Window{{Start: 13 * time.Hour, Length: time.Hour}},
+		failures: st.Failures, free: func() (uint64, error) { return 0, nil },
+	}
+	for _, step := range []struct {
+		reason string
+		lift   func()
+	}{
+		{"held", func() { h.Hold = nil }},
+		{"version-unparsable", func() { h.Version = h.Installed }},
+		{"wrong-platform", func() { c.Platform = h.Platform }},
+		{"older", func() { c.Version = release.MustParseVersion("1.9.0-rc.1") }},
+		{"channel", func() { c.Channel = "stable" }},
+		{"constraint", func() { c.Version = release.MustParseVersion("2.0.0-rc.1") }},
+		{"yanked", func() { c.Yanked = nil }},
+		{"halted", func() { c.Halted = nil }},
+		{"stepping-stone", func() { h.Installed, h.Version = c.Minimum, c.Minimum }},
+		{"unknown-format", func() { c.Full.Format = release.Raw }},
+		{"quarantined", func() { h.Quarantine = nil }},
+		{"backing-off", func() { h.failures = nil }},
+		{"rollout", func() { c.Critical = true }},
+		{"window", func() { h.Windows = nil }},
+		{"disk-space", func() { h.free = nil }},
+	} {
+		v, err := Choose([]Candidate{c}, h, Request{}, now)
+		if err != nil || v.Stop == nil || v.Stop.Reason != step.reason {
+			t.Fatalf("stopped by %v, %v, want %s", v.Stop, err, step.reason)
+		}
+		step.lift()
+	}
+	if v, err := Choose([]Candidate{c}, h, Request{}, now); err != nil || v.Stop != nil {
+		t.Errorf("nothing is left, and yet %v, %v", v.Stop, err)
+	}
+}
+
+// TestPolicyOfWhoAsks: what a person and what force skip, and what nobody does.
+func TestPolicyOfWhoAsks(t *testing.T) {
+	now := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+	byItself, asked, looks, forced := Request{}, Request{Manual: true}, Request{Manual: true, Patient: true}, Request{Manual: true, Force: true}
+	all := []Request{byItself, asked, looks, forced}
+	keepTo, _ := release.ParseConstraint("< 2")
+	for _, tc := range []struct {
+		reason string
+		stop   func(*Candidate, *Host)
+		passes []Request
+	}{
+		{"held", func(_ *Candidate, h *Host) { h.Hold = &Hold{Since: now, Until: now.Add(time.Hour)} }, []Request{forced}},
+		{"", func(_ *Candidate, h *Host) { h.Hold = &Hold{Since: now, Until: now} }, all},
+		{"quarantined", func(c *Candidate, h *Host) { h.Quarantine = []Quarantined{{Digest: c.Digest}} }, []Request{forced}},
+		{"halted", func(c *Candidate, _ *Host) { c.Halted = &release.Stop{} }, []Request{forced}},
+		{"yanked", func(c *Candidate, _ *Host) { c.Yanked = &release.Stop{} }, nil},
+		{"constraint", func(_ *Candidate, h *Host) { h.Constraint = keepTo }, nil},
+		{"channel", func(c *Candidate, _ *Host) { c.Channel = "beta" }, nil},
+		{"stepping-stone", func(c *Candidate, _ *Host) { c.Minimum = c.Version }, nil},
+		{"wrong-platform", func(c *Candidate, _ *Host) { c.Platform.OS = "plan9" }, nil},
+		{"window", func(c *Candidate, h *Host) { h.Windows = []Window{{Start: 13 * time.Hour, Length: time.Hour}} }, []Request{asked, forced}},
+		{"window", func(c *Candidate, h *Host) {
+			c.Critical, h.Windows = true, []Window{{Start: 13 * time.Hour, Length: time.Hour}}
+		}, []Request{asked, forced}},
+		{"", func(_ *Candidate, h *Host) { h.Windows = []Window{{Start: 11 * time.Hour, Length: 2 * time.Hour}} }, all},
+		{"rollout", func(c *Candidate, _ *Host) {
+			c.Rollout = &release.Rollout{Salt: "salt", Start: now.Add(time.Hour), Curve: []release.Point{{Seconds: 0, Share: 1}}}
+		}, []Request{asked, forced}},
+	} {
+		for _, r := range all {
+			c := offered("2.0.0", "linux/amd64", 2)
+			h := Host{Platform: c.Platform, Version: release.MustParseVersion("1.0.0"), Installed: release.MustParseVersion("1.0.0"),
+				Digest: release.Digest{1}, Channel: "stable", Seed: []byte("seed")}
+			tc.stop(&c, &h)
+			v, err := Choose([]Candidate{c}, h, r, now)
+			got := ""
+			if v.Stop != nil {
+				got = v.Stop.Reason
+			}
+			want := tc.reason
+			if slices.ContainsFunc(tc.passes, func(p Request) bool { return p.Manual == r.Manual && p.Patient == r.Patient && p.Force == r.Force }) {
+				want = ""
+			}
+			if err != nil || got != want {
+				t.Errorf("%+v: stopped by %q, %v, want %q", r, got, err, want)
+			}
+			if wait := got == "held" || got == "window"; wait == v.Again.IsZero() || wait && v.Again.Hour() != 13 {
+				t.Errorf("%+v, %q: again at %v", r, got, v.Again)
+			}
+		}
+	}
+}
+
+// What is outside of the channel or the constraint does not hide what is inside.
+func TestPolicyPassesOver(t *testing.T) {
+	const host = "linux/amd64"
+	keepTo, _ := release.ParseConstraint("< 2")
+	h := Host{Platform: release.Platform{OS: "linux", Arch: "amd64"}, Version: release.MustParseVersion("1.0.0"), Installed: release.MustParseVersion("1.0.0"),
+		Digest: release.Digest{9}, Channel: "stable", Constraint: keepTo}
+	offers := []Candidate{offered("2.1.0", host, 4), offered("1.4.0-rc.1", host, 3), offered("1.3.0", host, 2), offered("1.2.0", host, 1)}
+	for _, tc := range []struct{ channel, want string }{{"stable", "1.3.0"}, {"beta", "1.4.0-rc.1"}, {"", "1.4.0-rc.1"}} {
+		h.Channel = tc.channel
+		if v, err := Choose(offers, h, Request{}, time.Now()); err != nil || v.Stop != nil || v.Candidate.Version.String() != tc.want {
+			t.Errorf("channel %q: %v, %v, %v, want %s", tc.channel, v.Candidate.Version, v.Stop, err, tc.want)
+		}
+	}
+	// Who runs a pre-release goes on to the release.
+	h.Channel, h.Constraint, h.Installed = "stable", release.Constraint{}, release.MustParseVersion("1.3.0-rc.9")
+	if v, _ := Choose(offers[2:], h, Request{}, time.Now()); v.Stop != nil || v.Candidate.Version.String() != "1.3.0" {
+		t.Errorf("from a pre-release: %v, %v", v.Candidate.Version, v.Stop)
+	}
+}
+
+// An archive is offered without the digest of what is in it: the version that is installed is current.
+func TestPolicyOfUnknownDigest(t *testing.T) {
+	h := Host{Platform: release.Platform{OS: "linux", Arch: "amd64"}, Version: release.MustParseVersion("1.0.0"), Installed: release.MustParseVersion("1.0.0"),
+		Digest: release.Digest{9}, Hold: &Hold{}}
+	if v, _ := Choose([]Candidate{offered("1.0.0", "linux/amd64", 0)}, h, Request{}, time.Now()); v.Stop != nil {
+		t.Errorf("the installed version: %v", v.Stop)
+	}
+	h.Hold = nil
+	if v, _ := Choose([]Candidate{offered("1.1.0", "linux/amd64", 0)}, h, Request{}, time.Now()); v.Stop != nil || v.Candidate.Version.String() != "1.1.0" {
+		t.Errorf("a newer one: %v, %v", v.Candidate.Version, v.Stop)
+	}
+}
+
+// TestPolicyWalksStepByStep: a host that was off for long comes to the newest release over every one that must come first.
+func TestPolicyWalksStepByStep(t *testing.T) {
+	const host = "linux/amd64"
+	from := func(c Candidate, minimum string) Candidate { c.Minimum = release.MustParseVersion(minimum); return c }
+	offers := []Candidate{offered("1.1.0", host, 1), from(offered("2.0.0", host, 2), "1.1.0"), offered("1.2.0", host, 3),
+		from(offered("2.5.0", host, 4), "2.0.0"), from(offered("3.0.0", host, 5), "2.5.0"), from(offered("3.1.0", host, 6), "2.5.0")}
+	h := Host{Platform: release.Platform{OS: "linux", Arch: "amd64"}, Version: release.MustParseVersion("1.0.0"), Digest: release.Digest{9}, Channel: "stable"}
+	h.Installed = h.Version
+	var walk []string
+	for range offers {
+		v, err := Choose(offers, h, Request{}, time.Now())
+		if err != nil || v.Stop != nil {
+			t.Fatalf("at %s: %v, %v", h.Installed, v.Stop, err)
+		}
+		if v.Candidate.Digest == h.Digest {
+			break
+		}
+		h.Installed, h.Version, h.Floor, h.Digest = v.Candidate.Version, v.Candidate.Version, v.Candidate.Version, v.Candidate.Digest
+		walk = append(walk, h.Installed.String())
+	}
+	if got := strings.Join(walk, " "); got != "1.2.0 2.0.0 2.5.0 3.1.0" {
+		t.Errorf("walked over %s", got)
 	}
 }
 

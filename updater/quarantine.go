@@ -2,6 +2,7 @@ package updater
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/moult-go/moult/release"
@@ -81,13 +82,52 @@ func (s *state) blame(b build, counts bool, first time.Duration, now time.Time) 
 	f.Until = now.Add(min(wait, maxWait))
 }
 
-// Unquarantine lets a build be tried again. It needs the lock.
-func (u *Updater) Unquarantine(d release.Digest) error {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	if !u.held {
-		return fail(Busy, "busy", "clear the quarantine: the update lock is not held")
+// shortestPrefix is how much of a digest, in hexadecimal digits, is enough to name a build.
+const shortestPrefix = 6
+
+// Unquarantine lets builds be tried again, and returns them: those of a version, that whose digest begins so (6 digits or more), or all of
+// them, for "". Without the lock it takes it for a moment.
+func (u *Updater) Unquarantine(which string) (cleared []Quarantined, err error) {
+	err = u.edit(func(s *state) error {
+		found, err := s.find(which)
+		if err != nil {
+			return err
+		}
+		s.Quarantine = slices.Clone(s.Quarantine)
+		for _, q := range found {
+			s.release(q.Digest)
+			u.log.Info("cleared from quarantine", "version", q.Version, "digest", q.Digest.Short(), "was", q.Reason)
+		}
+		cleared = found
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
-	u.state.release(d)
-	return u.save(true)
+	return cleared, nil
+}
+
+// find returns the builds in quarantine that which names.
+func (s *state) find(which string) ([]Quarantined, error) {
+	if which == "" {
+		return slices.Clone(s.Quarantine), nil
+	}
+	var byVersion, byDigest []Quarantined
+	for _, q := range s.Quarantine {
+		if sameVersion(q.Version, which) {
+			byVersion = append(byVersion, q)
+		}
+		if len(which) >= shortestPrefix && strings.HasPrefix(q.Digest.String(), strings.ToLower(which)) {
+			byDigest = append(byDigest, q)
+		}
+	}
+	switch {
+	case len(byVersion) > 0:
+		return byVersion, nil
+	case len(byDigest) > 1:
+		return nil, fail(Usage, "ambiguous", "clear the quarantine: %d builds begin with %s: name more of the digest", len(byDigest), which)
+	case len(byDigest) == 0:
+		return nil, fail(Failed, "no-such-version", "clear the quarantine: no build of version %.80q, or with a digest that begins so, is in quarantine", which)
+	}
+	return byDigest, nil
 }

@@ -53,3 +53,9 @@ func (s Schedule) retry(r *rand.Rand, failed int) time.Duration {
 func (s Schedule) turn(r *rand.Rand, d time.Duration) time.Duration {
 	return max(d, leastWait) + time.Duration(r.Int64N(int64(s.Interval)/10+1))
 }
+
+// opening is the wait of a host whose window opens after d, and stays open for length: never less, and up to a tenth of an interval more, or half of
+// the window where that is less.
+func (s Schedule) opening(r *rand.Rand, d, length time.Duration) time.Duration {
+	return max(d, leastWait) + time.Duration(r.Int64N(int64(min(s.Interval/10, length/2))+1))
+}

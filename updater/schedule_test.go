@@ -23,6 +23,8 @@ func TestSchedule(t *testing.T) {
 		{"third retry", func() time.Duration { return s.retry(r, 3) }, 0, 4 * minute},
 		{"hundredth retry", func() time.Duration { return s.retry(r, 100) }, 0, 6 * hour},
 		{"turn", func() time.Duration { return s.turn(r, hour) }, hour, hour + 36*minute},
+		{"window of a night", func() time.Duration { return s.opening(r, hour, 8*hour) }, hour, hour + 36*minute},
+		{"window of some minutes", func() time.Duration { return s.opening(r, hour, 10*minute) }, hour, hour + 5*minute},
 		{"turn that was", func() time.Duration { return s.turn(r, -hour) }, 0, 37 * minute},
 	} {
 		var all []time.Duration

@@ -14,7 +14,12 @@ type Status struct {
 	StateDir    string         `json:"state_dir"`
 	Source      string         `json:"source,omitempty"`
 	Channel     string         `json:"channel,omitempty"`
-	Automatic   bool           `json:"automatic"` // false: see Reason
+	Constraint  string         `json:"constraint,omitempty"` // versions that are kept to
+	Hold        *Hold          `json:"hold,omitempty"`       // while it lasts
+	Windows     []string       `json:"windows,omitempty"`    // as ParseWindow reads them
+	Window      *Opening       `json:"window,omitempty"`     // how they stand
+	Disabled    string         `json:"disabled,omitempty"`   // what to do instead of updating
+	Automatic   bool           `json:"automatic"`            // false: see Reason
 	Reason      string         `json:"reason,omitempty"`
 	Phase       string         `json:"phase"`             // journal phase: idle, staged, …
 	Attempt     *Attempt       `json:"attempt,omitempty"` // under way
@@ -93,6 +98,9 @@ func (u *Updater) Status() (Status, error) {
 		InstallPath: u.path,
 		StateDir:    u.dir,
 		Channel:     u.o.Channel,
+		Constraint:  u.keepTo.String(),
+		Window:      opening(u.o.Windows, u.now()),
+		Disabled:    u.o.Disabled,
 		Phase:       string(st.Phase),
 		LastCheck:   u.lastCheck,
 		NextCheck:   u.nextCheck,
@@ -102,6 +110,13 @@ func (u *Updater) Status() (Status, error) {
 		Exposed:     exposed(u.path),
 		Kept:        []Kept{},
 		Quarantine:  append([]Quarantined{}, st.Quarantine...),
+	}
+	if st.Hold.holds(u.now()) {
+		h := *st.Hold
+		s.Hold = &h
+	}
+	for _, w := range u.o.Windows {
+		s.Windows = append(s.Windows, w.String())
 	}
 	if u.refused != nil {
 		s.CheckReason, s.CheckError = u.refused.Reason, printable(u.refused.Error(), 400)

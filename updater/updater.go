@@ -46,6 +46,7 @@ type Candidate struct {
 	Length   int64          // of the executable, bytes
 	Digest   release.Digest // of the executable
 	Notes    string
+	Channel  string // in which it is offered; "": the source knows of no channels
 
 	Full   release.Payload // the whole executable
 	Deltas []release.Delta // what makes it from another one
@@ -91,6 +92,8 @@ type Options struct {
 	Source  Source // nil: nothing to update from; status, rollback and RestartFailed work
 
 	Channel     string        // default "stable"
+	Constraint  string        // versions to keep to, as release.ParseConstraint reads it: ">= 1.2, < 2"; default: any
+	Windows     []Window      // when updates are applied by themselves; default: at any time
 	Interval    time.Duration // between two checks; default: the Source's own (6 h for a feed, 5 s for a path)
 	InstallPath string        // default: this executable, links followed, resolved by New
 	StateDir    string        // default: .NAME.d beside the install path
@@ -102,6 +105,10 @@ type Options struct {
 	// for those whose policies are bound to the path. Default: prove first, replace after probation.
 	ReplaceFirst bool
 
+	// Disabled turns self-updating off and says what to do instead ("update it with apt"), for builds that others distribute. Nothing is
+	// looked for; a restart, a rollback and the status work.
+	Disabled string
+
 	ProofTimeout time.Duration // default 10 s
 }
 
@@ -110,12 +117,13 @@ type Updater struct {
 	o       Options
 	log     *slog.Logger
 	version release.Version // of this process; zero if it does not parse
-	path    string          // install path
-	name    string          // its base
-	dir     string          // state directory: its name, for what must have one
-	root    *os.Root        // the same, opened once: what is read and written there goes through it
-	module  string          // "" for any
-	flow    sync.Mutex      // held through an attempt
+	keepTo  release.Constraint
+	path    string     // install path
+	name    string     // its base
+	dir     string     // state directory: its name, for what must have one
+	root    *os.Root   // the same, opened once: what is read and written there goes through it
+	module  string     // "" for any
+	flow    sync.Mutex // held through an attempt
 	flock   *flock.Flock
 	now     func() time.Time
 	step    func(point string) // tests end the process here
@@ -153,7 +161,7 @@ func New(o Options) (*Updater, error) {
 		u.log = slog.New(slog.DiscardHandler)
 	}
 	if o.Channel == "" {
-		o.Channel = "stable"
+		o.Channel = stable
 	}
 	if o.ProofTimeout == 0 {
 		o.ProofTimeout = defaultProofTimeout
@@ -166,6 +174,15 @@ func New(o Options) (*Updater, error) {
 	if o.Interval < 0 || o.ProofTimeout < 0 {
 		return nil, fail(Usage, "bad-options", "negative interval or timeout")
 	}
+	var err error
+	if u.keepTo, err = release.ParseConstraint(o.Constraint); err != nil {
+		return nil, &Error{Usage, "bad-options", err}
+	}
+	for _, w := range o.Windows {
+		if err := w.check(); err != nil {
+			return nil, fail(Usage, "bad-options", "window: %w", err)
+		}
+	}
 	u.version, _ = release.ParseVersion(o.Version)
 	switch u.module = o.Module; u.module {
 	case "":
@@ -176,12 +193,14 @@ func New(o Options) (*Updater, error) {
 		u.module = ""
 	}
 	u.o = o
-	var err error
 	if u.path, u.installed, err = resolveInstallPath(o.InstallPath); err != nil {
 		return nil, err
 	}
 	u.name = filepath.Base(u.path)
 	if u.root, err = openStateDir(o.StateDir, u.path); err != nil {
+		if o.Disabled != "" { // as usual, where a package manager has installed it
+			err = u.disabled()
+		}
 		return nil, err
 	}
 	u.dir = u.root.Name()
@@ -196,11 +215,14 @@ func New(o Options) (*Updater, error) {
 // Request is what a person or the loop asks for.
 type Request struct {
 	Version string      // "" for the newest
-	Force   bool        // skip quarantine and a publisher's halt (and, later, hold); never verification, nor a yank
-	Manual  bool        // asked for by a person: allows an explicit Version, does not wait for a rollout
-	Patient bool        // waits for a rollout nevertheless: a person wants to know what would happen without being asked for
+	Force   bool        // skip a hold, quarantine and a publisher's halt; never verification, nor a yank
+	Manual  bool        // asked for by a person: allows an explicit Version, waits neither for a rollout nor for a window
+	Patient bool        // waits for both nevertheless: a person wants to know what would happen without being asked for
 	Events  func(Event) // progress; may be nil; must not block
 }
+
+// now reports whether somebody wants the update as soon as it can be had.
+func (r Request) now() bool { return r.Manual && !r.Patient }
 
 func (r Request) event(e Event) {
 	if r.Events != nil {
@@ -224,7 +246,10 @@ type Found struct {
 	Candidate Candidate     // as in Choice
 	Stop      *Error        // why it is not applied, if policy stops it
 	Turn      *Turn         // a newer one waits for this host's turn
+	Again     time.Time     // as in Choice
 	Yanked    *release.Stop // the version that runs was withdrawn by its publisher
+
+	late time.Duration
 }
 
 // StateDir returns the state directory.
@@ -246,6 +271,8 @@ func (u *Updater) query() Query {
 // manualOnly says why nothing happens by itself, "" if it does.
 func (u *Updater) manualOnly() string {
 	switch {
+	case u.o.Disabled != "":
+		return "disabled"
 	case u.o.Source == nil:
 		return "no source"
 	case u.version.IsZero():

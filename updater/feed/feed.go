@@ -101,6 +101,7 @@ func offer(offered []updater.Candidate, ix *release.Index) []updater.Candidate {
 			Length:   r.Artifact.Length,
 			Digest:   r.Artifact.SHA256,
 			Notes:    r.Notes,
+			Channel:  ix.Channel,
 			Full:     r.Artifact.Full,
 			Deltas:   r.Artifact.Deltas,
 			Minimum:  r.Minimum,

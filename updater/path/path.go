@@ -63,6 +63,7 @@ func (s *Source) Check(ctx context.Context, q updater.Query) ([]updater.Candidat
 		Platform: comment.Platform,
 		Length:   fi.Size(),
 		Digest:   comment.SHA256,
+		Channel:  q.Channel, // whoever dropped it here means it for this host
 		Full:     release.Payload{Path: s.file, Length: fi.Size(), SHA256: comment.SHA256},
 		Minisign: &updater.Minisign{PublicKey: s.key, Signature: string(signature)},
 	}}, nil
