@@ -17,8 +17,11 @@ import (
 
 func init() { otherProcess = killChild }
 
+// cutFirst is what else happens at the step, by the word of UPDATER_TEST_CUT.
+var cutFirst = func(dir, how string) error { return nil }
+
 // killChild is another process: it upgrades the installation in UPDATER_TEST_DIR, tells each step, and kills
-// itself with SIGKILL at the one it was told.
+// itself with SIGKILL at the one it was told. In the modes of a rollback it goes back instead, in "recovery" it only takes the lock.
 func killChild() int {
 	dir, at, mode := os.Getenv("UPDATER_TEST_DIR"), os.Getenv("UPDATER_TEST_KILL"), os.Getenv("UPDATER_TEST_MODE")
 	payload, err := os.ReadFile(filepath.Join(dir, "payload"))
@@ -49,12 +52,32 @@ func killChild() int {
 		p = fmt.Sprintf("%s #%d", p, seen[p])
 		fmt.Println("STEP " + p)
 		if p == at {
+			if err := cutFirst(dir, os.Getenv("UPDATER_TEST_CUT")); err != nil {
+				fmt.Println(err)
+				os.Exit(1)
+			}
 			syscall.Kill(os.Getpid(), syscall.SIGKILL)
 			select {}
 		}
 	}
-	u.Upgrade(context.Background(), Request{})
+	switch ctx := context.Background(); mode {
+	case "rollback", "rollback undone":
+		u.Rollback(ctx, Request{})
+	case "recovery":
+		u.Lock(ctx)
+	default:
+		u.Upgrade(ctx, Request{})
+	}
 	return 0
+}
+
+func stepsOf(out string) (steps []string) {
+	for line := range strings.Lines(out) {
+		if p, ok := strings.CutPrefix(strings.TrimSpace(line), "STEP "); ok {
+			steps = append(steps, p)
+		}
+	}
+	return steps
 }
 
 func runKillChild(t *testing.T, dir, mode, at string) (out string, killed bool) {
@@ -92,12 +115,7 @@ func TestKillAtEveryStep(t *testing.T) {
 	payload := candidate(t, "9.9.2-good")
 	for _, mode := range []string{"handover", "undone", "replace first", "replace first undone", "alone"} {
 		out, _ := runKillChild(t, killSite(t, payload), mode, "")
-		var steps []string
-		for line := range strings.Lines(out) {
-			if p, ok := strings.CutPrefix(strings.TrimSpace(line), "STEP "); ok {
-				steps = append(steps, p)
-			}
-		}
+		steps := stepsOf(out)
 		if len(steps) < 20 {
 			t.Fatalf("%s: only %d steps:\n%s", mode, len(steps), out)
 		}
