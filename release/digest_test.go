@@ -33,3 +33,21 @@ func TestDigest(t *testing.T) {
 		t.Errorf("DigestReader = %v", err)
 	}
 }
+
+func FuzzParseDigest(f *testing.F) {
+	f.Add(strings.Repeat("0", 64))
+	f.Add(strings.Repeat("A", 64))
+	f.Add("")
+	f.Fuzz(func(t *testing.T, s string) {
+		if d, err := ParseDigest(s); err == nil && d.String() != s {
+			t.Errorf("%q reads as %s", s, d)
+		}
+		var d Digest
+		if err := d.UnmarshalText([]byte(s)); err != nil {
+			return
+		}
+		if b, err := d.MarshalText(); err != nil || string(b) != s && !d.IsZero() {
+			t.Errorf("%q is written as %q, %v", s, b, err)
+		}
+	})
+}

@@ -2,6 +2,7 @@ package release
 
 import (
 	"encoding/binary"
+	"encoding/json"
 	"fmt"
 	"math"
 	"testing"
@@ -120,4 +121,29 @@ func TestRolloutRefuses(t *testing.T) {
 			t.Errorf("%s: accepted", name)
 		}
 	}
+}
+
+// FuzzRollout: whatever curve is signed, shares lie between 0 and 1 and never fall, and a host's turn is the instant at which the share
+// passes its place.
+func FuzzRollout(f *testing.F) {
+	f.Add([]byte(`{"salt":"a","start":"2026-01-01T00:00:00Z","curve":[{"seconds":0,"share":0.01},{"seconds":3600,"share":1}]}`), []byte("seed"), int64(60))
+	f.Add([]byte(`{"salt":"b","start":"0001-01-02T00:00:00Z","curve":[{"seconds":5,"share":0},{"seconds":5,"share":0.5}]}`), []byte{}, int64(-1))
+	f.Fuzz(func(t *testing.T, b, seed []byte, after int64) {
+		var r Rollout
+		if json.Unmarshal(b, &r) != nil || r.Check() != nil {
+			return
+		}
+		at := r.Start.Add(time.Duration(after%(2*maxCurve)) * time.Second)
+		now, later := r.Share(at), r.Share(at.Add(time.Hour))
+		if !(now >= 0 && later <= 1 && now <= later) {
+			t.Errorf("share %v, an hour later %v", now, later)
+		}
+		slot, ever := r.Slot(seed)
+		if last := r.Curve[len(r.Curve)-1].Share; ever != (r.place(seed) < last) {
+			t.Errorf("place %v of a curve that ends at %v: %t", r.place(seed), last, ever)
+		}
+		if ever && (slot.Before(r.Start) || r.Share(slot.Add(time.Second)) < r.place(seed)) {
+			t.Errorf("place %v, turn %s after the start, where the share is %v", r.place(seed), slot.Sub(r.Start), r.Share(slot))
+		}
+	})
 }

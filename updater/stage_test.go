@@ -3,11 +3,15 @@ package updater
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 	"time"
+	"unicode"
 
 	"aead.dev/minisign"
 
@@ -111,4 +115,33 @@ func TestStageEndsWithItsContext(t *testing.T) {
 	c := b.source.offer("1.1.0", []byte("payload"))
 	err := b.stage(ctx, c, way{Payload: c.Full}, os.DevNull, b.versionFile(build{"1.1.0", c.Digest}))
 	wantError(t, err, Failed, "interrupted")
+}
+
+// FuzzStageAnswer: a child that unpacked hostile bytes may say anything. It is a success, a refusal for one of the known reasons, or a failure, and
+// nothing that it says can move a terminal's cursor.
+func FuzzStageAnswer(f *testing.F) {
+	f.Add([]byte(`{}`))
+	f.Add([]byte(`{"failed":"no space left"}`))
+	f.Add([]byte(`{"refused":"it is \u001b[2J another","reason":"digest-mismatch"}`))
+	f.Add([]byte(`{"refused":"x","reason":"expired"}`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		var a stageAnswer
+		if json.Unmarshal(b, &a) != nil {
+			return
+		}
+		err := stageJob{}.refusal(a)
+		if err == nil {
+			if a.Failed != "" || a.Refused != "" {
+				t.Errorf("%+v is a success", a)
+			}
+			return
+		}
+		if strings.ContainsFunc(err.Error(), func(r rune) bool { return unicode.IsControl(r) && r != '\n' && r != '\t' }) || len(err.Error()) > maxWords+100 {
+			t.Errorf("it says %q", err)
+		}
+		var e *Error
+		if errors.As(err, &e) && (e.Class != Verification || !slices.Contains(refusals, e.Reason)) {
+			t.Errorf("class %s, reason %q", e.Class, e.Reason)
+		}
+	})
 }

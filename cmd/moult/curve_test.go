@@ -4,6 +4,7 @@ import (
 	"errors"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/moult-go/moult/release"
 )
@@ -32,4 +33,24 @@ func TestParseCurve(t *testing.T) {
 			t.Errorf("%q: %v, %v", in, got, err)
 		}
 	}
+}
+
+func FuzzParseCurve(f *testing.F) {
+	f.Add("1%@0h,10%@6h,50%@1d,100%@2d")
+	f.Add("steps:1%@0h,10%@6h")
+	f.Add("linear:48h")
+	f.Fuzz(func(t *testing.T, s string) {
+		points, err := parseCurve(s)
+		if err != nil {
+			var usage *usageError
+			if !errors.As(err, &usage) {
+				t.Errorf("%q: %v", s, err)
+			}
+			return
+		}
+		r := release.Rollout{Salt: "any", Start: time.Unix(0, 0), Curve: points}
+		if err := r.Check(); err != nil {
+			t.Errorf("%q: %v", s, err)
+		}
+	})
 }

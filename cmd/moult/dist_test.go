@@ -193,3 +193,51 @@ func removeAll(dir string, patterns ...string) {
 		}
 	}
 }
+
+// FuzzDist: whatever artifacts.json and metadata.json say, no path leads out of the directory, and an error is of their form or of a
+// file that is not there.
+func FuzzDist(f *testing.F) {
+	for _, name := range []string{"hello", "two"} {
+		var seed [2][]byte
+		for i, file := range []string{"artifacts.json", "metadata.json"} {
+			b, err := os.ReadFile(filepath.Join("../../testdata/dist", name, file))
+			if err != nil {
+				f.Fatal(err)
+			}
+			seed[i] = b
+		}
+		f.Add(seed[0], seed[1])
+	}
+	f.Add([]byte(`[{"path":"dist/../../etc/passwd","type":"Binary","goos":"linux","goarch":"amd64","extra":{"Binary":"hello"}}]`), []byte(`{}`))
+	f.Add([]byte(`[{"path":"a/b","type":"Archive","extra":{"Binaries":[".exe"],"Format":"zip"}},{"path":"/x","type":"Metadata"}]`), []byte(`null`))
+	dir := f.TempDir()
+	f.Fuzz(func(t *testing.T, artifacts, meta []byte) {
+		for name, b := range map[string][]byte{"artifacts.json": artifacts, "metadata.json": meta} {
+			if err := os.WriteFile(filepath.Join(dir, name), b, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		root, err := os.OpenRoot(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer root.Close()
+		d := &dist{dir: dir, root: root}
+		if _, err := d.load(); err != nil {
+			if !errors.Is(err, errFormat) {
+				t.Errorf("load: %v", err)
+			}
+			return
+		}
+		for _, name := range d.names("hello") {
+			if strings.HasSuffix(name, ".exe") {
+				t.Errorf("program %q", name)
+			}
+		}
+		for _, a := range d.artifacts {
+			if rel, err := d.local(a.Path); err == nil && !filepath.IsLocal(rel) || err != nil && !errors.Is(err, errFormat) {
+				t.Errorf("%q lies at %q, %v", a.Path, rel, err)
+			}
+		}
+	})
+}

@@ -135,7 +135,7 @@ func (w *walk) roots(first []byte) error {
 func (w *walk) metadata(name string, use func([]byte) error) (FeedFile, error) {
 	b, err := w.read(w.ctx, metadataDir+"/"+name, maxMetadata)
 	if err == nil {
-		err = use(b)
+		err = malformedIfUnknown(guard(func() error { return use(b) }))
 	}
 	if err != nil {
 		return FeedFile{}, fmt.Errorf("%s: %w", name, err)

@@ -3,8 +3,10 @@ package tuf
 import (
 	"context"
 	"crypto/ed25519"
+	"crypto/x509"
 	"encoding/base64"
 	"encoding/hex"
+	"encoding/pem"
 	"errors"
 	"os"
 	"path/filepath"
@@ -134,4 +136,46 @@ func TestWhereKeysLie(t *testing.T) {
 	if files, err := KeyFiles(filepath.Join(keyDir, "none"), RootRole); err != nil || len(files) != 0 {
 		t.Errorf("KeyFiles of no directory = %q, %v", files, err)
 	}
+}
+
+// FuzzParseKey: files of keys, signatures and public keys are read in several forms; none is read as another thing than it is.
+func FuzzParseKey(f *testing.F) {
+	public, private, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		f.Fatal(err)
+	}
+	text, err := MarshalPublicKey(public)
+	if err != nil {
+		f.Fatal(err)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(text)
+	f.Add(pem.EncodeToMemory(&pem.Block{Type: plainBlock, Bytes: der}))
+	f.Add([]byte(hex.EncodeToString(public)))
+	f.Add([]byte(base64.RawURLEncoding.EncodeToString(ed25519.Sign(private, nil))))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if k, err := ParseKey(b, nil); err == nil && len(k.private) != ed25519.PrivateKeySize || err != nil && !errors.Is(err, ErrMalformed) && !errors.Is(err, ErrPassphrase) {
+			t.Errorf("key: %v", err)
+		}
+		if s, err := ParseSignature(b); err == nil && len(s) != ed25519.SignatureSize || err != nil && !errors.Is(err, ErrMalformed) {
+			t.Errorf("signature of %d bytes, %v", len(s), err)
+		}
+		p, err := ParsePublicKey(b)
+		if err != nil {
+			if !errors.Is(err, ErrMalformed) {
+				t.Errorf("public key: %v", err)
+			}
+			return
+		}
+		again, err := MarshalPublicKey(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if q, err := ParsePublicKey(again); err != nil || !q.Equal(p) {
+			t.Errorf("public key %x, written and read: %x, %v", p, q, err)
+		}
+	})
 }

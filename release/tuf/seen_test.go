@@ -128,3 +128,32 @@ func TestSeenHoldsWithoutADelegation(t *testing.T) {
 		t.Errorf("without a delegation: %+v", rel)
 	}
 }
+
+// FuzzSeen: the files of the cache are anybody's who can write there. What is not taken is dropped, and what is taken is written back as it is.
+func FuzzSeen(f *testing.F) {
+	f.Add([]byte(`{"schema":1,"entries":[{"serial":3,"version":"1.0.0","action":"halt","since":"2026-01-01T00:00:00Z"}]}`), []byte(`{"etag":"x","sha256":""}`), []byte("3\n"))
+	f.Add([]byte("null"), []byte("null"), []byte("-1"))
+	dir := f.TempDir()
+	c := &cache{dir: dir, log: slog.New(slog.DiscardHandler)}
+	const index = "beta/linux-amd64.json"
+	f.Fuzz(func(t *testing.T, seen, tag, behind []byte) {
+		for name, b := range map[string][]byte{seenFile(index): seen, etagFile: tag, behindFile: behind, "timestamp.json": seen} {
+			if err := os.WriteFile(c.path(name), b, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		entries := c.seen(index)
+		if err := c.putSeen(index, entries, nil); err != nil {
+			t.Fatal(err)
+		}
+		if again := c.seen(index); len(again) != len(entries) {
+			t.Errorf("%d entries, written and read: %d", len(entries), len(again))
+		}
+		if b, name := c.timestamp(); name != "" && !bytes.Equal(b, seen) {
+			t.Errorf("tag %q of %q", name, b)
+		}
+		if n := c.behind(); n < 0 {
+			t.Errorf("%d checks behind", n)
+		}
+	})
+}

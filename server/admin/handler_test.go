@@ -1,6 +1,7 @@
 package admin_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -152,4 +153,39 @@ func TestNewCheck(t *testing.T) {
 	if back.Version != "1.1.0" || back.Digest != found.Candidate.Digest || back.Stop == nil || back.Stop.Serving != "1.0.0" {
 		t.Errorf("went out as %s, came back as %+v", b, back)
 	}
+}
+
+// FuzzRequest: whatever comes over the socket is answered by JSON, with the code of a usage error unless it is a request.
+func FuzzRequest(f *testing.F) {
+	f.Add("POST", "/v1/upgrade", []byte(`{"version":"1.2.3","force":true}`))
+	f.Add("POST", "/v1/check", []byte(`{"patient":1}`))
+	f.Add("POST", "/v1/rollback", []byte(`{}{}`))
+	f.Add("GET", "/v1/status", []byte{})
+	for _, path := range []string{"/v1/check", "/v1/upgrade"} {
+		f.Add("POST", path, bytes.Repeat([]byte(" "), 64<<10+1))
+	}
+	f.Fuzz(func(t *testing.T, method, path string, body []byte) {
+		r, err := http.NewRequest(method, "http://admin/", bytes.NewReader(body))
+		if err != nil {
+			return
+		}
+		r.URL.Path = path
+		changed := false
+		b := backend{change: func(context.Context, bool, admin.Request, func(updater.Event)) (updater.Outcome, error) {
+			changed = true
+			return updater.Outcome{}, nil
+		}}
+		ok := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
+		w := httptest.NewRecorder()
+		admin.Handler(b, ok, ok).ServeHTTP(w, r)
+		if w.Code >= 500 || changed && (w.Code != http.StatusOK || method != http.MethodPost) {
+			t.Errorf("%s %s %q: %d, changed %t", method, path, body, w.Code, changed)
+		}
+		if json.Valid(body) && w.Code == http.StatusOK && len(body) > 64<<10 && path != "/v1/status" && strings.HasPrefix(w.Header().Get("Content-Type"), "application/") {
+			t.Errorf("%s %s: %d bytes were taken", method, path, len(body))
+		}
+		if kind := w.Header().Get("Content-Type"); strings.HasPrefix(kind, "application/") && !json.Valid(bytes.TrimSpace(w.Body.Bytes())) {
+			t.Errorf("%s %s %q: answered %q", method, path, body, w.Body)
+		}
+	})
 }
