@@ -14,6 +14,14 @@ type TrustedComment struct {
 	SHA256   Digest // of the file
 }
 
+// ChecksumsComment is what a signature says about a file of checksums, which speaks for all platforms of a release. It is a type
+// of its own, so that neither kind of signature passes for the other.
+type ChecksumsComment struct {
+	App     string
+	Version Version
+	SHA256  Digest // of the file of checksums
+}
+
 const maxComment = 1024
 
 // ParseTrustedComment reads
@@ -23,41 +31,66 @@ const maxComment = 1024
 // The four fields are parted by one space each and stand in any order. Each must be there exactly once; a field that is
 // unknown, an empty value, a leading "v" or any other space is an error. All errors match ErrBadComment.
 func ParseTrustedComment(s string) (TrustedComment, error) {
-	var c TrustedComment
-	if len(s) > maxComment {
-		return c, fmt.Errorf("%w: %d bytes", ErrBadComment, len(s))
-	}
-	seen := make(map[string]bool)
-	for field := range strings.SplitSeq(s, " ") {
-		key, value, ok := strings.Cut(field, ":")
-		if !ok || seen[key] {
-			return TrustedComment{}, fmt.Errorf("%w: field %.80q in %.300q: no value, or there twice", ErrBadComment, field, s)
-		}
-		seen[key] = true
-		if err := c.set(key, value); err != nil {
-			return TrustedComment{}, fmt.Errorf("%w: %w", ErrBadComment, err)
-		}
-	}
-	if len(seen) != 4 {
-		return TrustedComment{}, fmt.Errorf("%w: %.300q: want app, version, platform and sha256", ErrBadComment, s)
-	}
-	return c, nil
+	f, err := parseFields(s, "app", "version", "platform", "sha256")
+	return TrustedComment{f.app, f.version, f.platform, f.sha256}, err
 }
 
-func (c *TrustedComment) set(key, value string) (err error) {
+// ParseChecksumsComment reads
+//
+//	app:NAME version:V sha256:HEX
+//
+// by the rules of ParseTrustedComment.
+func ParseChecksumsComment(s string) (ChecksumsComment, error) {
+	f, err := parseFields(s, "app", "version", "sha256")
+	return ChecksumsComment{f.app, f.version, f.sha256}, err
+}
+
+// fields is all that a comment may hold.
+type fields struct {
+	app      string
+	version  Version
+	platform Platform
+	sha256   Digest
+}
+
+// parseFields reads a comment that has exactly the fields of these names.
+func parseFields(s string, names ...string) (fields, error) {
+	var f fields
+	if len(s) > maxComment {
+		return f, fmt.Errorf("%w: %d bytes", ErrBadComment, len(s))
+	}
+	left := make(map[string]bool)
+	for _, n := range names {
+		left[n] = true
+	}
+	for field := range strings.SplitSeq(s, " ") {
+		key, value, ok := strings.Cut(field, ":")
+		if !ok || !left[key] {
+			return fields{}, fmt.Errorf("%w: field %.80q in %.300q: no value, there twice, or not one of %v", ErrBadComment, field, s, names)
+		}
+		delete(left, key)
+		if err := f.set(key, value); err != nil {
+			return fields{}, fmt.Errorf("%w: %w", ErrBadComment, err)
+		}
+	}
+	if len(left) > 0 {
+		return fields{}, fmt.Errorf("%w: %.300q: want each of %v", ErrBadComment, s, names)
+	}
+	return f, nil
+}
+
+func (f *fields) set(key, value string) (err error) {
 	switch key {
 	case "app":
-		c.App, err = value, CheckName("application", value)
+		f.app, err = value, CheckName("application", value)
 	case "version":
-		if c.Version, err = ParseVersion(value); err == nil && strings.HasPrefix(value, "v") {
+		if f.version, err = ParseVersion(value); err == nil && strings.HasPrefix(value, "v") {
 			err = fmt.Errorf("version %q: written with a v", value)
 		}
 	case "platform":
-		c.Platform, err = ParsePlatform(value)
+		f.platform, err = ParsePlatform(value)
 	case "sha256":
-		c.SHA256, err = ParseDigest(value)
-	default:
-		err = fmt.Errorf("unknown field %.80q", key)
+		f.sha256, err = ParseDigest(value)
 	}
 	return err
 }
@@ -65,4 +98,9 @@ func (c *TrustedComment) set(key, value string) (err error) {
 // String is the form that ParseTrustedComment reads.
 func (c TrustedComment) String() string {
 	return fmt.Sprintf("app:%s version:%s platform:%s sha256:%s", c.App, c.Version, c.Platform, c.SHA256)
+}
+
+// String is the form that ParseChecksumsComment reads.
+func (c ChecksumsComment) String() string {
+	return fmt.Sprintf("app:%s version:%s sha256:%s", c.App, c.Version, c.SHA256)
 }

@@ -15,6 +15,10 @@ type Decoding struct {
 	Length int64  // bytes that must come out
 	SHA256 Digest // of them
 
+	// Member is the base name of the executable in an archive. Whoever signs an archive rarely says what is in it: with a Member,
+	// Length and SHA256 may both be zero, and are then learned from what comes out.
+	Member string
+
 	// Of the executable that a delta starts from; none for a full payload. That Base is what From names is for the decoder
 	// to check.
 	From       Digest
@@ -22,8 +26,27 @@ type Decoding struct {
 	BaseLength int64
 }
 
+// What may come out of an archive of which only the file itself is vouched for. Executables compress to a half or a quarter; what
+// grows more than so many times is a bomb.
+const (
+	maxMember = 1 << 30
+	maxRatio  = 64
+	smallest  = 1 << 20 // allowed however small the archive is
+)
+
+// Learned reports whether length and digest of the executable come to be known only when it is unpacked.
+func (d Decoding) Learned() bool { return d.Member != "" && d.Length == 0 && d.SHA256.IsZero() }
+
+// Most is the most bytes that may come out.
+func (d Decoding) Most() int64 {
+	if d.Learned() {
+		return min(maxMember, smallest+maxRatio*min(max(d.Size, 0), maxMember))
+	}
+	return d.Length
+}
+
 // Decoder writes the executable to w, in order. It allocates nothing on the word of the payload alone. What it does not
-// check is the result: Decode does.
+// check is the result: Decode does. If w has a method Grow(n int), a decoder may announce with it how many bytes will come.
 type Decoder func(w io.Writer, payload io.Reader, d Decoding) error
 
 // What can be wrong with a payload.
@@ -46,14 +69,14 @@ func RegisterFormat(f Format, d Decoder) { decoders[f] = d }
 // Known reports whether this program can decode f.
 func (f Format) Known() bool { return decoders[f] != nil }
 
-// Decode writes the executable that a payload holds, from its beginning, to w: never more than d.Length bytes. If it returns an
+// Decode writes the executable that a payload holds, from its beginning, to w: never more than d.Most() bytes. If it returns an
 // error, what was written must be thrown away. Memory stays at some MB if that of w does, and if a BSDiff40 payload is an io.ReaderAt.
 func Decode(w io.Writer, payload io.Reader, d Decoding) error {
 	decode := decoders[d.Format]
 	if decode == nil {
 		return fmt.Errorf("decode: %w %q", ErrUnknownFormat, d.Format)
 	}
-	out := &measure{w: w, hash: sha256.New(), left: d.Length}
+	out := &measure{w: w, hash: sha256.New(), left: d.Most()}
 	in := io.LimitReader(payload, d.Size)
 	if at, ok := payload.(io.ReaderAt); ok {
 		in = io.NewSectionReader(at, 0, d.Size) // three streams of a bsdiff are read side by side
@@ -64,6 +87,8 @@ func Decode(w io.Writer, payload io.Reader, d Decoding) error {
 		return fmt.Errorf("decode %s: %w", d.Format, out.err)
 	case err != nil:
 		return fmt.Errorf("decode %s: %w: %w", d.Format, ErrPayload, err)
+	case d.Learned() && out.left < d.Most():
+		return nil
 	case out.left > 0:
 		return fmt.Errorf("decode %s: %w: %d of %d bytes came out", d.Format, ErrPayload, d.Length-out.left, d.Length)
 	}
@@ -98,6 +123,13 @@ func (m *measure) Write(p []byte) (int, error) {
 	n, err := m.w.Write(p)
 	m.err = err
 	return n, err
+}
+
+// Grow passes on what a decoder announces, within what may come.
+func (m *measure) Grow(n int) {
+	if g, ok := m.w.(interface{ Grow(int) }); ok && n > 0 && int64(n) <= m.left {
+		g.Grow(n)
+	}
 }
 
 // Decoding returns how the artifact is made from its full payload.

@@ -35,26 +35,58 @@ func AuthenticateComment(publicKey string, signature []byte) (TrustedComment, er
 // VerifyMinisign reads file to its end, in pieces, and returns what its signature says about it. The comment is parsed after
 // its signature was verified, and its sha256 must be the file's.
 func VerifyMinisign(publicKey string, signature []byte, file io.Reader) (TrustedComment, error) {
-	pub, sig, err := openSignature(publicKey, signature)
+	comment, d, err := verify(publicKey, signature, file)
 	if err != nil {
 		return TrustedComment{}, err
 	}
-	c, err := ParseTrustedComment(sig.TrustedComment)
+	c, err := ParseTrustedComment(comment)
+	if err == nil {
+		err = names(c.SHA256, d)
+	}
 	if err != nil {
 		return TrustedComment{}, err
+	}
+	return c, nil
+}
+
+// VerifyChecksums is VerifyMinisign for a file of checksums.
+func VerifyChecksums(publicKey string, signature []byte, file io.Reader) (ChecksumsComment, error) {
+	comment, d, err := verify(publicKey, signature, file)
+	if err != nil {
+		return ChecksumsComment{}, err
+	}
+	c, err := ParseChecksumsComment(comment)
+	if err == nil {
+		err = names(c.SHA256, d)
+	}
+	if err != nil {
+		return ChecksumsComment{}, err
+	}
+	return c, nil
+}
+
+// verify returns the comment, which is signed for but not parsed, and the file's digest.
+func verify(publicKey string, signature []byte, file io.Reader) (comment string, d Digest, err error) {
+	pub, sig, err := openSignature(publicKey, signature)
+	if err != nil {
+		return "", d, err
 	}
 	h := sha256.New()
 	r := minisign.NewReader(file)
 	if _, err := io.Copy(h, r); err != nil {
-		return TrustedComment{}, fmt.Errorf("read the signed file: %w", err)
+		return "", d, fmt.Errorf("read the signed file: %w", err)
 	}
 	if !r.Verify(pub, signature) {
-		return TrustedComment{}, fmt.Errorf("%w: not of these bytes", ErrBadSignature)
+		return "", d, fmt.Errorf("%w: not of these bytes", ErrBadSignature)
 	}
-	if d := Digest(h.Sum(nil)); d != c.SHA256 {
-		return TrustedComment{}, fmt.Errorf("%w: it names sha256 %s, the file has %s", ErrBadComment, c.SHA256, d)
+	return sig.TrustedComment, Digest(h.Sum(nil)), nil
+}
+
+func names(said, is Digest) error {
+	if said != is {
+		return fmt.Errorf("%w: it names sha256 %s, the file has %s", ErrBadComment, said, is)
 	}
-	return c, nil
+	return nil
 }
 
 // openSignature parses key and signature and verifies the signature over signature and comment (minisign's "global
@@ -102,6 +134,23 @@ func rawKey(pub minisign.PublicKey) (ed25519.PublicKey, error) {
 // SignMinisign reads file to its end and signs it, prehashed. The comment's SHA256 is filled in; its other fields must be
 // set. privateKey is minisign's own text; password decrypts it if it is encrypted.
 func SignMinisign(privateKey, password string, file io.Reader, c TrustedComment) ([]byte, error) {
+	return sign(privateKey, password, file, func(d Digest) (string, error) {
+		c.SHA256 = d
+		_, err := ParseTrustedComment(c.String())
+		return c.String(), err
+	})
+}
+
+// SignChecksums is SignMinisign for a file of checksums.
+func SignChecksums(privateKey, password string, file io.Reader, c ChecksumsComment) ([]byte, error) {
+	return sign(privateKey, password, file, func(d Digest) (string, error) {
+		c.SHA256 = d
+		_, err := ParseChecksumsComment(c.String())
+		return c.String(), err
+	})
+}
+
+func sign(privateKey, password string, file io.Reader, comment func(Digest) (string, error)) ([]byte, error) {
 	key, err := parsePrivateKey(privateKey, password)
 	if err != nil {
 		return nil, err
@@ -111,11 +160,11 @@ func SignMinisign(privateKey, password string, file io.Reader, c TrustedComment)
 	if _, err := io.Copy(h, r); err != nil {
 		return nil, fmt.Errorf("read the file to sign: %w", err)
 	}
-	c.SHA256 = Digest(h.Sum(nil))
-	if _, err := ParseTrustedComment(c.String()); err != nil {
+	c, err := comment(Digest(h.Sum(nil)))
+	if err != nil {
 		return nil, err
 	}
-	return r.SignWithComments(key, c.String(), fmt.Sprintf("signature from minisign key %016X", key.ID())), nil
+	return r.SignWithComments(key, c, fmt.Sprintf("signature from minisign key %016X", key.ID())), nil
 }
 
 func parsePrivateKey(text, password string) (minisign.PrivateKey, error) {

@@ -133,6 +133,50 @@ func spliceComment(a, b []byte) []byte {
 	return []byte(la[0] + "\n" + la[1] + "\n" + lb[2])
 }
 
+// TestChecksums: a signature of a file of checksums says for which program and version they are, and neither kind passes for the other.
+func TestChecksums(t *testing.T) {
+	pub, priv, err := GenerateMinisign("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sums, err := SignChecksums(priv, "", strings.NewReader("hello"), ChecksumsComment{App: "hello", Version: testComment.Version})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := VerifyChecksums(pub, sums, strings.NewReader("hello"))
+	if want := "app:hello version:1.4.0 sha256:" + helloDigest; err != nil || c.String() != want {
+		t.Errorf("%v, %v, want %s", c, err, want)
+	}
+	if _, err := VerifyChecksums(pub, sums, strings.NewReader("jello")); !errors.Is(err, ErrBadSignature) {
+		t.Errorf("other bytes: %v", err)
+	}
+	if _, err := VerifyMinisign(pub, sums, strings.NewReader("hello")); !errors.Is(err, ErrBadComment) {
+		t.Errorf("checksums for an executable: %v", err)
+	}
+	one, err := SignMinisign(priv, "", strings.NewReader("hello"), testComment)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := VerifyChecksums(pub, one, strings.NewReader("hello")); !errors.Is(err, ErrBadComment) {
+		t.Errorf("an executable for checksums: %v", err)
+	}
+	if _, err := SignChecksums(priv, "", strings.NewReader("hello"), ChecksumsComment{App: "hello"}); !errors.Is(err, ErrBadComment) {
+		t.Errorf("no version: %v", err)
+	}
+}
+
+func TestParseChecksumsComment(t *testing.T) {
+	full := "app:hello version:1.4.0 sha256:" + helloDigest
+	if c, err := ParseChecksumsComment(full); err != nil || c.String() != full {
+		t.Fatalf("got %v, %v", c, err)
+	}
+	for _, s := range []string{"", full + " platform:linux/amd64", full + " app:hello", strings.Replace(full, "version:1.4.0 ", "", 1), full + " "} {
+		if c, err := ParseChecksumsComment(s); !errors.Is(err, ErrBadComment) || c != (ChecksumsComment{}) {
+			t.Errorf("%q: %v, %v", s, c, err)
+		}
+	}
+}
+
 func TestSignRefusesAnIncompleteComment(t *testing.T) {
 	_, priv, err := GenerateMinisign("")
 	if err != nil {
