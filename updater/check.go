@@ -78,6 +78,7 @@ func (u *Updater) check(ctx context.Context, r Request) (Found, error) {
 			st = u.salvage(stateFile)
 		}
 	}
+	offered = st.known(offered)
 	h, err := u.host(st, offered)
 	if err != nil {
 		return f, err

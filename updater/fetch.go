@@ -3,6 +3,7 @@ package updater
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"hash"
 	"os"
@@ -53,6 +54,32 @@ func (u *Updater) fetched(ctx context.Context, c Candidate, p way, w *download, 
 	}
 	if d := release.Digest(w.hash.Sum(nil)); d != p.SHA256 {
 		return fail(Verification, "digest-mismatch", "fetch version %s: sha256 is %s, want %s", c.Version, d, p.SHA256)
+	}
+	return nil
+}
+
+// verifySignature reads a payload that is signed as a file, before anything is made of it. What its signature says was the
+// source's to judge; it is held against the candidate once more.
+func (u *Updater) verifySignature(c Candidate, p way, payload string) error {
+	m := c.Minisign
+	if m == nil || p.isDelta() {
+		return nil
+	}
+	f, err := u.root.Open("download/" + filepath.Base(payload))
+	if err != nil {
+		return fail(Failed, "io", "verify version %s: %w", c.Version, err)
+	}
+	defer f.Close()
+	said, err := release.VerifyMinisign(m.PublicKey, []byte(m.Signature), f)
+	switch {
+	case errors.Is(err, release.ErrBadComment):
+		return fail(Verification, "bad-comment", "verify version %s: %w", c.Version, err)
+	case err != nil:
+		return fail(Verification, "bad-signature", "verify version %s: %w", c.Version, err)
+	case said.App != u.o.Name:
+		return fail(Verification, "wrong-app", "verify version %s: it is signed for %s, and this is %s", c.Version, said.App, u.o.Name)
+	case said.Version.Compare(c.Version) != 0 || said.Platform != c.Platform:
+		return fail(Verification, "bad-comment", "verify version %s: it is signed as version %s for %s", c.Version, said.Version, said.Platform)
 	}
 	return nil
 }

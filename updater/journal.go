@@ -62,6 +62,7 @@ type state struct {
 	Quarantine []Quarantined   `json:"quarantine,omitempty"`
 	Failures   []failure       `json:"failures,omitempty"`
 	Disk       string          `json:"disk,omitempty"`
+	Archives   []unpacked      `json:"archives,omitempty"` // the oldest first
 
 	unknown map[string]json.RawMessage
 }
@@ -99,7 +100,7 @@ func (s *state) marshal() ([]byte, error) {
 type plainState state
 
 // stateFields are the names that this version knows; the others are kept as they are.
-var stateFields = []string{"schema", "phase", "attempt", "last", "floor", "kept", "hold", "quarantine", "failures", "disk"}
+var stateFields = []string{"schema", "phase", "attempt", "last", "floor", "kept", "hold", "quarantine", "failures", "disk", "archives"}
 
 func parseState(b []byte) (*state, error) {
 	s := newState()

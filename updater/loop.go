@@ -78,14 +78,14 @@ func (l *loop) once(ctx context.Context) bool {
 		l.turn = f.Turn.At
 	}
 	if f.Stop != nil && f.Stop.Reason == "backing-off" {
-		l.noteRetry(f.Candidate.Digest)
+		l.noteRetry(f.Candidate.identity())
 	}
 	if !f.Available {
 		return false
 	}
 	out, err := u.Upgrade(ctx, Request{})
 	if err != nil {
-		l.noteRetry(f.Candidate.Digest)
+		l.noteRetry(f.Candidate.identity())
 		return false
 	}
 	return out.Changed && out.Restarted

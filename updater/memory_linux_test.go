@@ -15,6 +15,7 @@ import (
 
 	"github.com/moult-go/moult/grace/role"
 	"github.com/moult-go/moult/release"
+	"github.com/moult-go/moult/release/archive"
 	"github.com/moult-go/moult/release/payload"
 )
 
@@ -74,14 +75,18 @@ func TestPromiseG19Child(t *testing.T) {
 		{release.Raw, release.Digest{}, made},
 		{release.Zstd, release.Digest{}, full.Bytes()},
 		{release.Patch, sha256.Sum256(old), delta.Bytes()},
+		{archive.TarGzip, release.Digest{}, archived(t, "hello", made)},
 	} {
 		c := b.source.offer("1.1.0", made)
+		if tc.format == archive.TarGzip {
+			c.Length, c.Digest, c.Member = 0, release.Digest{}, "hello"
+		}
 		w := way{b.source.encoded(tc.format, tc.file), tc.from}
 		file, err := b.fetch(context.Background(), Request{}, c, w)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := b.stage(context.Background(), c, w, file, b.versionFile(build{"1.1.0", c.Digest})); err != nil {
+		if _, err := b.stage(context.Background(), c, w, file, b.versionFile(build{"1.1.0", c.Digest})); err != nil {
 			t.Fatal(err)
 		}
 		status, err := os.ReadFile(peak)

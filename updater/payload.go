@@ -45,6 +45,17 @@ func (c Candidate) ways(installed release.Digest) (list []way) {
 	return list
 }
 
+// isLearned reports whether the digest of c's executable comes to be known only when its archive is unpacked.
+func (c Candidate) isLearned() bool { return c.Member != "" && c.Length == 0 && c.Digest.IsZero() }
+
+// identity is the digest that c counts by: its executable's or, until that is learned, its archive's.
+func (c Candidate) identity() release.Digest {
+	if c.isLearned() {
+		return c.Full.SHA256
+	}
+	return c.Digest
+}
+
 // patcher is the way from selfupdate to our decoders.
 type patcher struct {
 	d   release.Decoding
@@ -57,7 +68,7 @@ const growMost = 1 << 30
 // Patch makes the new executable from the old one and a payload, or from a payload alone.
 func (p *patcher) Patch(old io.Reader, to io.Writer, payload io.Reader) error {
 	// selfupdate holds the result in a buffer that would double as it grows: up to three times the executable.
-	if b, ok := to.(interface{ Grow(int) }); ok && p.d.Length <= growMost {
+	if b, ok := to.(interface{ Grow(int) }); ok && !p.d.Learned() && p.d.Length <= growMost {
 		b.Grow(int(p.d.Length))
 	}
 	if f, ok := old.(*os.File); ok && !p.d.From.IsZero() {

@@ -202,7 +202,7 @@ func TestStageKeepsNoBase(t *testing.T) {
 		t.Fatal(err)
 	}
 	target := b.versionFile(build{"1.1.0", c.Digest})
-	if err := b.stage(t.Context(), c, w, file, target); err != nil {
+	if _, err := b.stage(t.Context(), c, w, file, target); err != nil {
 		t.Fatal(err)
 	}
 	got, err := os.ReadFile(target)

@@ -200,7 +200,7 @@ func (h *Host) direction(v *Choice, _ Request, _ time.Time) {
 		v.Stop = fail(Policy, "older", "version %s is older than %s, which was installed before; `rollback` brings a kept version back",
 			c.Version, h.Floor)
 	case cmp == 0 && !h.Installed.IsZero():
-		v.Stop = fail(Policy, "same-version", "version %s runs already; the one offered is another build of it (sha256 %s…)", c.Version, c.Digest.Short())
+		v.Stop = fail(Policy, "same-version", "version %s runs already; the one offered is another build of it (sha256 %s…)", c.Version, c.identity().Short())
 	}
 }
 
@@ -268,7 +268,7 @@ func (h *Host) format(v *Choice, _ Request, _ time.Time) {
 // quarantined refuses a build that failed here.
 func (h *Host) quarantined(v *Choice, r Request, _ time.Time) {
 	c := v.Candidate
-	if q := quarantined(h.Quarantine, c.Digest); q != nil && !r.Force {
+	if q := quarantined(h.Quarantine, c.identity()); q != nil && !r.Force {
 		v.Stop = fail(Policy, "quarantined", "version %s is in quarantine since %s: %s",
 			c.Version, q.Since.UTC().Format(time.RFC3339), q.Reason)
 	}
@@ -277,7 +277,7 @@ func (h *Host) quarantined(v *Choice, r Request, _ time.Time) {
 // backoff waits before a build that may not be to blame is tried again.
 func (h *Host) backoff(v *Choice, r Request, now time.Time) {
 	c := v.Candidate
-	if f := failing(h.failures, c.Digest); f != nil && !r.Manual && now.Before(f.Until) {
+	if f := failing(h.failures, c.identity()); f != nil && !r.Manual && now.Before(f.Until) {
 		v.Stop = fail(Policy, "backing-off", "version %s failed and is tried again after %s", c.Version, f.Until.UTC().Format(time.RFC3339))
 	}
 }
@@ -325,7 +325,11 @@ func (h *Host) space(v *Choice, _ Request, _ time.Time) {
 		return
 	}
 	c := v.Candidate
-	if need := uint64(c.Full.Length) + uint64(c.Length) + headroom; c.Length < 0 || c.Full.Length < 0 || free < need {
+	length := c.Length
+	if c.isLearned() {
+		length = 4 * c.Full.Length // executables compress to a quarter at best
+	}
+	if need := uint64(c.Full.Length) + uint64(length) + headroom; c.Length < 0 || c.Full.Length < 0 || free < need {
 		v.Stop = fail(Temporary, "disk-space", "version %s needs %d MB of free space, %d MB are left", c.Version, need>>20, free>>20)
 	}
 }

@@ -30,8 +30,9 @@ type stageJob struct {
 	From      release.Digest `json:"from,omitzero"`        // of the executable that a delta starts from
 	Base      string         `json:"base,omitempty"`       // path of that executable
 	Dir       string         `json:"dir"`                  // private, and empty
-	Length    int64          `json:"length"`               // bytes of the executable
+	Length    int64          `json:"length"`               // bytes of the executable; zero as the digest: learned
 	Digest    release.Digest `json:"digest"`               // of the executable
+	Member    string         `json:"member,omitempty"`     // its name in an archive
 	PublicKey string         `json:"public_key,omitempty"` // minisign
 	Signature string         `json:"signature,omitempty"`  // path of a file
 }
@@ -42,44 +43,50 @@ type stageAnswer struct {
 	Refused string `json:"refused,omitempty"` // the payload is not what was signed
 	Reason  string `json:"reason,omitempty"`  // of the refusal
 	Failed  string `json:"failed,omitempty"`  // it could not be written
+
+	Length int64          `json:"length,omitempty"` // of what was made
+	Digest release.Digest `json:"digest,omitzero"`
 }
 
 // stageTimeout bounds a staging child: it decodes one file.
 const stageTimeout = 5 * time.Minute
 
 // stage turns a payload, which lies in the file payload, into an executable at the name that will be executed and, in the end,
-// renamed over the install path: in a fresh private directory, with owner, mode and attributes of the installed one, durable.
-func (u *Updater) stage(ctx context.Context, c Candidate, p way, payload, target string) error {
+// renamed over the install path: in a fresh private directory, with owner, mode and attributes of the installed one, durable. It returns c
+// with the length and digest that were staged.
+func (u *Updater) stage(ctx context.Context, c Candidate, p way, payload, target string) (Candidate, error) {
 	dir := filepath.Dir(target)
 	if err := u.freshDir(dir); err != nil {
-		return diskError(err, "stage version %s", c.Version)
+		return c, diskError(err, "stage version %s", c.Version)
 	}
 	u.step("stage dir")
-	job := stageJob{Payload: payload, Size: p.Length, Format: p.Format, From: p.From, Dir: dir, Length: c.Length, Digest: c.Digest}
+	job := stageJob{Payload: payload, Size: p.Length, Format: p.Format, From: p.From, Dir: dir, Length: c.Length, Digest: c.Digest, Member: c.Member}
 	if p.isDelta() {
 		job.Base = u.path
 	}
-	if m := c.Minisign; m != nil {
+	if m := c.Minisign; m != nil && c.Full.Format == release.Raw { // selfupdate verifies what it writes
 		job.PublicKey, job.Signature = m.PublicKey, payload+".minisig"
 		name := "download/" + filepath.Base(job.Signature)
 		if err := writeDurable(u.root, name, []byte(m.Signature), false, func(string) {}); err != nil {
-			return diskError(err, "stage version %s", c.Version)
+			return c, diskError(err, "stage version %s", c.Version)
 		}
 		defer u.root.Remove(name)
 	}
-	if err := u.runStage(ctx, job); err != nil {
+	made, err := u.runStage(ctx, job)
+	if err != nil {
 		var e *Error
 		if errors.As(err, &e) {
-			return err
+			return c, err
 		}
-		return asError(ctx, fmt.Errorf("stage version %s: %w", c.Version, err), Failed, "stage-failed")
+		return c, asError(ctx, fmt.Errorf("stage version %s: %w", c.Version, err), Failed, "stage-failed")
 	}
 	u.step("stage child")
+	c.Length, c.Digest = made.Length, made.Digest
 	if err := u.finishStaged(job, target, c); err != nil {
-		return asError(ctx, fmt.Errorf("stage version %s: %w", c.Version, err), diskClass(err), "io")
+		return c, asError(ctx, fmt.Errorf("stage version %s: %w", c.Version, err), diskClass(err), "io")
 	}
 	u.step("stage finished")
-	return nil
+	return c, nil
 }
 
 // freshDir makes a private directory in place of whatever has its name. RemoveAll does not follow links.
@@ -96,32 +103,37 @@ func (u *Updater) freshDir(dir string) error {
 
 // runStage does the job in a child where there are roles: the job holds the whole payload in memory, and a
 // panic in it must not be ours.
-func (u *Updater) runStage(ctx context.Context, job stageJob) error {
+func (u *Updater) runStage(ctx context.Context, job stageJob) (stageAnswer, error) {
 	ctx, cancel := context.WithTimeout(ctx, stageTimeout)
 	defer cancel()
 	if !hasRoles {
-		return job.refusal(job.do())
+		a := job.do()
+		return a, job.refusal(a)
 	}
 	input, err := json.Marshal(job)
 	if err != nil {
-		return err
+		return stageAnswer{}, err
 	}
 	b, err := runRole(ctx, ownImage(), role.Stage, input, role.MaxReport)
 	if err != nil {
-		return err
+		return stageAnswer{}, err
 	}
 	var a stageAnswer
 	if err := json.Unmarshal(b, &a); err != nil {
-		return fmt.Errorf("read the staging child's answer: %w", err)
+		return a, fmt.Errorf("read the staging child's answer: %w", err)
 	}
-	return job.refusal(a)
+	return a, job.refusal(a)
 }
 
 func (j stageJob) refusal(a stageAnswer) error {
+	learned := j.decoding().Learned()
 	switch {
 	case a.Failed != "":
 		return errors.New(printable(a.Failed, maxWords))
-	case a.Refused == "":
+	case a.Refused != "":
+	case a.Digest.IsZero() || a.Length <= 0 || !learned && (a.Length != j.Length || a.Digest != j.Digest):
+		return errors.New("the staging child says that it made something else")
+	default:
 		return nil
 	}
 	reason := a.Reason
@@ -142,7 +154,7 @@ func stageRole(channel *os.File) error {
 	}
 	// The executable is held in memory: collect early what comes beside it.
 	debug.SetGCPercent(20)
-	if err := lowerSelf(job.Length); err != nil {
+	if err := lowerSelf(job.decoding().Most()); err != nil {
 		return err
 	}
 	return json.NewEncoder(channel).Encode(job.do())
@@ -164,15 +176,31 @@ func (j stageJob) do() stageAnswer {
 		return j.answer(err, nil)
 	}
 	defer f.Close()
-	p := &patcher{d: release.Decoding{Format: j.Format, Size: j.Size, Length: j.Length, SHA256: j.Digest, From: j.From}}
-	o := selfupdate.Options{TargetPath: j.base(), TargetMode: 0o700, Checksum: j.Digest[:], Patcher: p}
+	p := &patcher{d: j.decoding()}
+	o := selfupdate.Options{TargetPath: j.base(), TargetMode: 0o700, Patcher: p}
+	if !p.d.Learned() {
+		o.Checksum = j.Digest[:]
+	}
 	if j.PublicKey != "" {
 		o.Verifier = selfupdate.NewVerifier()
 		if err := o.Verifier.LoadFromFile(j.Signature, j.PublicKey); err != nil {
 			return j.answer(err, nil)
 		}
 	}
-	return j.answer(selfupdate.PrepareAndCheckBinary(f, o), p.err)
+	if err := selfupdate.PrepareAndCheckBinary(f, o); err != nil {
+		return j.answer(err, p.err)
+	}
+	a := stageAnswer{Length: j.Length, Digest: j.Digest}
+	if p.d.Learned() {
+		if a.Digest, a.Length, err = release.DigestFile(j.made()); err != nil {
+			return j.answer(err, nil)
+		}
+	}
+	return a
+}
+
+func (j stageJob) decoding() release.Decoding {
+	return release.Decoding{Format: j.Format, Size: j.Size, Length: j.Length, SHA256: j.Digest, Member: j.Member, From: j.From}
 }
 
 // errWrongBase says that the installed executable is not the one that the delta starts from.
@@ -203,9 +231,6 @@ func (j stageJob) layBase() error {
 // answer gives an error its reason. decoding is the part of it that came from the decoder: what fails after that is the signature.
 func (j stageJob) answer(err, decoding error) stageAnswer {
 	var onDisk *fs.PathError
-	if err == nil {
-		return stageAnswer{}
-	}
 	if errors.As(err, &onDisk) {
 		return stageAnswer{Failed: err.Error()}
 	}

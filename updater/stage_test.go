@@ -46,7 +46,8 @@ func stageOne(t *testing.T, b *bench, payload []byte, m *Minisign) (string, erro
 		t.Fatal(err)
 	}
 	target := b.versionFile(build{c.Version.String(), c.Digest})
-	return target, b.stage(t.Context(), c, way{Payload: c.Full}, file, target)
+	_, err = b.stage(t.Context(), c, way{Payload: c.Full}, file, target)
+	return target, err
 }
 
 func TestStageVerifiesMinisign(t *testing.T) {
@@ -113,7 +114,7 @@ func TestStageEndsWithItsContext(t *testing.T) {
 	defer cancel()
 	<-ctx.Done()
 	c := b.source.offer("1.1.0", []byte("payload"))
-	err := b.stage(ctx, c, way{Payload: c.Full}, os.DevNull, b.versionFile(build{"1.1.0", c.Digest}))
+	_, err := b.stage(ctx, c, way{Payload: c.Full}, os.DevNull, b.versionFile(build{"1.1.0", c.Digest}))
 	wantError(t, err, Failed, "interrupted")
 }
 

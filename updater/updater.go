@@ -49,6 +49,7 @@ type Candidate struct {
 	Channel  string // in which it is offered; "": the source knows of no channels
 
 	Full   release.Payload // the whole executable
+	Member string          // its base name in a Full that is an archive; Length and Digest may then both be zero: they are learned
 	Deltas []release.Delta // what makes it from another one
 
 	// What the publisher says of who may take it, as in release.Release.
@@ -58,7 +59,7 @@ type Candidate struct {
 	Halted   *release.Stop
 	Yanked   *release.Stop
 
-	// Minisign is set when the payload carries a minisign signature that staging must verify as well.
+	// Minisign is set when the full payload carries a minisign signature, which is verified before anything is made of it.
 	Minisign *Minisign
 }
 

@@ -41,7 +41,7 @@ func (u *Updater) Upgrade(ctx context.Context, r Request) (Outcome, error) {
 		return Outcome{From: b.Version, To: b.Version, Digest: b.Digest}, nil
 	}
 	c := f.Candidate
-	t := &trial{build: build{c.Version.String(), c.Digest}, platform: c.Platform}
+	t := &trial{build: build{c.Version.String(), c.identity()}, platform: c.Platform}
 	if err := u.newAttempt(t, "upgrade"); err != nil {
 		return Outcome{}, err
 	}
@@ -163,10 +163,19 @@ func (u *Updater) fetchAndStage(ctx context.Context, r Request, t *trial, c Cand
 	}
 	defer u.root.Remove("download/" + filepath.Base(payload))
 	version := t.build.Version
-	r.event(Event{Phase: PhaseVerify, Version: version, Message: "sha256 " + c.Digest.String()})
-	r.event(Event{Phase: PhaseStage, Version: version, Message: p.what()})
-	if err := u.stage(ctx, c, p, payload, t.path); err != nil {
+	r.event(Event{Phase: PhaseVerify, Version: version, Message: "sha256 " + c.identity().String()})
+	if err := u.verifySignature(c, p, payload); err != nil {
 		return err
+	}
+	r.event(Event{Phase: PhaseStage, Version: version, Message: p.what()})
+	staged, err := u.stage(ctx, c, p, payload, t.path)
+	if err != nil {
+		return err
+	}
+	if c.isLearned() {
+		if err := u.learn(r, t, staged); err != nil {
+			return err
+		}
 	}
 	u.log.Info("staged", "version", version, "payload", p.what(), "bytes", p.Length, "full", c.Full.Length)
 	return nil
