@@ -127,7 +127,7 @@ func (c *Client) Get(ctx context.Context, u string, limit int64, cond Validators
 	case res.StatusCode != http.StatusOK:
 		return File{}, refusal(u, res)
 	case res.ContentLength > limit:
-		return File{}, fmt.Errorf("get %s: %d bytes, at most %d expected: %w", redact(u), res.ContentLength, limit, ErrOversized)
+		return File{}, fmt.Errorf("get %s: %d bytes, at most %d expected: %w", Redact(u), res.ContentLength, limit, ErrOversized)
 	}
 	if err := checkContent(u, res); err != nil {
 		return File{}, err
@@ -135,11 +135,11 @@ func (c *Client) Get(ctx context.Context, u string, limit int64, cond Validators
 	f.Body, err = io.ReadAll(io.LimitReader(res.Body, limit+1))
 	switch {
 	case err != nil:
-		return File{}, broken(ctx, redact(u), err)
+		return File{}, broken(ctx, Redact(u), err)
 	case int64(len(f.Body)) > limit:
-		return File{}, fmt.Errorf("get %s: more than %d bytes: %w", redact(u), limit, ErrOversized)
+		return File{}, fmt.Errorf("get %s: more than %d bytes: %w", Redact(u), limit, ErrOversized)
 	case looksLikeHTML(f.Body):
-		return File{}, fmt.Errorf("get %s: %w", redact(u), ErrHTML)
+		return File{}, fmt.Errorf("get %s: %w", Redact(u), ErrHTML)
 	}
 	return f, nil
 }
@@ -148,30 +148,30 @@ func (c *Client) Get(ctx context.Context, u string, limit int64, cond Validators
 func (c *Client) open(ctx context.Context, u string, ask http.Header) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u, nil)
 	if err != nil {
-		return nil, fmt.Errorf("get %s: unreadable url", redact(u)) // the error names the URL
+		return nil, fmt.Errorf("get %s: unreadable url", Redact(u)) // the error names the URL
 	}
 	req.Header = ask
 	req.Header.Set("User-Agent", c.o.UserAgent)
 	req.Header.Set("Accept-Encoding", "identity") // so that no transport decompresses, one that the caller brought neither
 	res, err := c.http.Do(req)
 	if err != nil {
-		return nil, unreachable(ctx, redact(u), err)
+		return nil, unreachable(ctx, Redact(u), err)
 	}
 	return res, nil
 }
 
 // refusal is the error of an answer that is no success.
 func refusal(u string, res *http.Response) error {
-	return &HTTPError{URL: redact(u), Status: res.StatusCode, Header: res.Header, Wait: retryAfter(res.Header, time.Now())}
+	return &HTTPError{URL: Redact(u), Status: res.StatusCode, Header: res.Header, Wait: retryAfter(res.Header, time.Now())}
 }
 
 // checkContent refuses what is plainly not the stored file.
 func checkContent(u string, res *http.Response) error {
 	if enc := res.Header.Get("Content-Encoding"); enc != "" && enc != "identity" {
-		return fmt.Errorf("get %s: content encoding %.40q, not asked for: %w", redact(u), enc, ErrMalformed)
+		return fmt.Errorf("get %s: content encoding %.40q, not asked for: %w", Redact(u), enc, ErrMalformed)
 	}
 	if kind, _, _ := mime.ParseMediaType(res.Header.Get("Content-Type")); kind == "text/html" {
-		return fmt.Errorf("get %s: %w", redact(u), ErrHTML)
+		return fmt.Errorf("get %s: %w", Redact(u), ErrHTML)
 	}
 	return nil
 }

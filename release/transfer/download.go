@@ -125,12 +125,12 @@ func (d *download) attempt(ctx context.Context, u string, n int64, validator str
 	case errors.As(err, &own):
 		return err
 	case err != nil:
-		return broken(ctx, redact(u), err)
+		return broken(ctx, Redact(u), err)
 	case n+got < d.length:
-		return fmt.Errorf("get %s: %d of %d bytes: %w", redact(u), n+got, d.length, ErrTruncated)
+		return fmt.Errorf("get %s: %d of %d bytes: %w", Redact(u), n+got, d.length, ErrTruncated)
 	}
 	if more, _ := io.ReadFull(res.Body, make([]byte, 1)); more > 0 {
-		return fmt.Errorf("get %s: more than %d bytes: %w", redact(u), d.length, ErrOversized)
+		return fmt.Errorf("get %s: more than %d bytes: %w", Redact(u), d.length, ErrOversized)
 	}
 	return d.verify(u)
 }
@@ -142,20 +142,20 @@ func (d *download) accept(u string, res *http.Response, n int64, validator strin
 	case res.StatusCode == http.StatusOK:
 		n = 0 // the file has changed, or this server cannot resume
 	case res.StatusCode == http.StatusRequestedRangeNotSatisfiable && n > 0:
-		return 0, fmt.Errorf("get %s: status 416 for what follows %d bytes: %w: %w", redact(u), n, errRange, ErrMalformed)
+		return 0, fmt.Errorf("get %s: status 416 for what follows %d bytes: %w: %w", Redact(u), n, errRange, ErrMalformed)
 	case res.StatusCode != http.StatusPartialContent || n == 0:
 		return 0, refusal(u, res)
 	case !d.follows(res.Header, n, tag):
-		return 0, fmt.Errorf("get %s: %.80q after %d of %d bytes: %w: %w", redact(u), res.Header.Get("Content-Range"), n, d.length, errRange, ErrMalformed)
+		return 0, fmt.Errorf("get %s: %.80q after %d of %d bytes: %w: %w", Redact(u), res.Header.Get("Content-Range"), n, d.length, errRange, ErrMalformed)
 	}
 	if err := checkContent(u, res); err != nil {
 		return 0, err
 	}
 	switch left := d.length - n; {
 	case res.ContentLength > left:
-		return 0, fmt.Errorf("get %s: %d bytes for %d: %w", redact(u), res.ContentLength, left, ErrOversized)
+		return 0, fmt.Errorf("get %s: %d bytes for %d: %w", Redact(u), res.ContentLength, left, ErrOversized)
 	case res.ContentLength >= 0 && res.ContentLength < left:
-		return 0, fmt.Errorf("get %s: %d bytes for %d: %w", redact(u), res.ContentLength, left, ErrTruncated)
+		return 0, fmt.Errorf("get %s: %d bytes for %d: %w", Redact(u), res.ContentLength, left, ErrTruncated)
 	}
 	if n == 0 {
 		validator = ""
@@ -181,7 +181,7 @@ func (d *download) verify(u string) error {
 	if sum == d.sha256 {
 		return nil
 	}
-	err := fmt.Errorf("get %s: %w: %s", redact(u), ErrDigestMismatch, sum)
+	err := fmt.Errorf("get %s: %w: %s", Redact(u), ErrDigestMismatch, sum)
 	if _, ok := d.sink.Sink.(*stream); ok {
 		return err
 	}

@@ -2,6 +2,7 @@ package transfer
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -14,6 +15,8 @@ import (
 var (
 	// ErrUnreachable is temporary: the network, a timeout, a server that is busy, slow or broken.
 	ErrUnreachable = errors.New("unreachable")
+	// ErrExpired says that the server's certificate is past its date, or that this host's clock is wrong; such a server is ErrUnreachable too.
+	ErrExpired = errors.New("expired, or the clock is wrong")
 	// ErrNotFound says that the file is not there (404, 410, or 403 from an object store).
 	ErrNotFound = errors.New("not found")
 	// ErrMalformed says that an answer is not of the form that it must be.
@@ -74,6 +77,10 @@ func unreachable(ctx context.Context, u string, err error) error {
 	if errors.Is(err, ErrRedirect) {
 		return fmt.Errorf("get %s: %w", u, err)
 	}
+	var cert x509.CertificateInvalidError
+	if errors.As(err, &cert) && cert.Reason == x509.Expired {
+		return fmt.Errorf("get %s: %w: %w: %w", u, ErrExpired, ErrUnreachable, err)
+	}
 	return fmt.Errorf("get %s: %w: %w", u, ErrUnreachable, err)
 }
 
@@ -85,8 +92,8 @@ func broken(ctx context.Context, u string, err error) error {
 	return unreachable(ctx, u, err)
 }
 
-// redact is what may be logged of a URL: credentials and signatures travel in its user and its query.
-func redact(s string) string {
+// Redact returns what may be logged of a URL: credentials and signatures travel in its user and its query.
+func Redact(s string) string {
 	u, err := url.Parse(s)
 	if err != nil {
 		return "(unreadable url)"

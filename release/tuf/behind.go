@@ -34,19 +34,31 @@ func (f *metadataFetcher) older(t *trustedmetadata.TrustedMetadata, err error) (
 	return got, have, got < have
 }
 
-// keepTo verifies what the cache has, or says that the feed has been behind for too long.
-func (c *Client) keepTo(ctx context.Context, got, have int64, cause error) (*trustedmetadata.TrustedMetadata, error) {
+// behindError says that a mirror has an older timestamp than the trusted one.
+type behindError struct {
+	got, have int64
+	cause     error
+}
+
+func (e *behindError) Error() string {
+	return fmt.Sprintf("timestamp %d after %d: %v", e.got, e.have, e.cause)
+}
+
+func (e *behindError) Unwrap() error { return e.cause }
+
+// keepTo verifies what the cache has, when no mirror has anything as new, or says that the feed has been behind for too long.
+func (c *Client) keepTo(ctx context.Context, e *behindError, cause error) (*trustedmetadata.TrustedMetadata, error) {
 	n := c.cache.behind() + 1
 	c.warn("keep count of feed checks", c.cache.setBehind(n))
 	if n > maxBehind {
-		return nil, fmt.Errorf("timestamp %d after %d, in %d checks in a row: %w", got, have, n, cause)
+		return nil, fmt.Errorf("in %d checks in a row: %w", n, cause)
 	}
 	root, err := c.cache.prepare()
 	if err != nil {
 		return nil, ofCache(err)
 	}
-	c.opts.Logger.Warn("feed is behind what was seen before", "version", got, "trusted", have, "checks", n)
-	return c.walk(&metadataFetcher{ctx: ctx, c: c, settled: true}, root)
+	c.opts.Logger.Warn("feed is behind what was seen before", "version", e.got, "trusted", e.have, "checks", n)
+	return c.walk(&metadataFetcher{ctx: ctx, c: c, settled: true}, c.mirrors.bases[0], root)
 }
 
 // behind is the number of checks in a row that brought an older timestamp. It is kept on disk as well: many programs live for

@@ -3,11 +3,13 @@ package tuf
 import (
 	"context"
 	"fmt"
+	"net/url"
 
 	"github.com/theupdateframework/go-tuf/v2/metadata"
 	"github.com/theupdateframework/go-tuf/v2/metadata/trustedmetadata"
 
 	"github.com/moult-go/moult/release"
+	"github.com/moult-go/moult/release/transfer"
 )
 
 // refreshBrake brings the brake up to date with trusted metadata and returns it; nil if targets delegate none. A brake that did
@@ -15,12 +17,12 @@ import (
 //
 // go-tuf's own walk through delegations is not used: it would follow those of the role itself, and keep their metadata under
 // any name that they have.
-func (c *Client) refreshBrake(ctx context.Context, t *trustedmetadata.TrustedMetadata) (*release.Brake, error) {
+func (c *Client) refreshBrake(ctx context.Context, base *url.URL, t *trustedmetadata.TrustedMetadata) (*release.Brake, error) {
 	role, err := brakeDelegation(t)
 	if err != nil || role == nil {
 		return nil, err
 	}
-	if err := c.brakeMetadata(ctx, t); err != nil {
+	if err := c.brakeMetadata(ctx, base, t); err != nil {
 		return nil, err
 	}
 	f, d, err := brakeTarget(t)
@@ -29,7 +31,7 @@ func (c *Client) refreshBrake(ctx context.Context, t *trustedmetadata.TrustedMet
 	}
 	b, ok := c.cache.index(release.BrakePath, d, f.Length)
 	if !ok {
-		if b, err = c.getTarget(ctx, release.BrakePath, d, f.Length); err != nil {
+		if b, err = c.getTarget(ctx, base, release.BrakePath, d, f.Length); err != nil {
 			return nil, err
 		}
 		if err := c.cache.putIndex(release.BrakePath, b); err != nil {
@@ -47,7 +49,7 @@ func (c *Client) refreshBrake(ctx context.Context, t *trustedmetadata.TrustedMet
 }
 
 // brakeMetadata adds the metadata of the brake's role to t: the cached one if it is what the snapshot asks for.
-func (c *Client) brakeMetadata(ctx context.Context, t *trustedmetadata.TrustedMetadata) error {
+func (c *Client) brakeMetadata(ctx context.Context, base *url.URL, t *trustedmetadata.TrustedMetadata) error {
 	meta, err := brakeMeta(t)
 	if err != nil {
 		return err
@@ -66,18 +68,19 @@ func (c *Client) brakeMetadata(ctx context.Context, t *trustedmetadata.TrustedMe
 	if limit == 0 {
 		limit = maxBrakeMetadata
 	}
-	u := c.base.JoinPath(metadataDir, versioned(meta.Version, brakeRole)).String()
-	b, _, err := c.get(ctx, u, limit, "")
-	if err == nil {
-		err = wellFormed(brakeRole, b)
+	u := base.JoinPath(metadataDir, versioned(meta.Version, brakeRole)).String()
+	f, err := c.web.Get(ctx, u, limit, transfer.Validators{})
+	if err != nil {
+		return err
 	}
+	err = wellFormed(brakeRole, f.Body)
 	if err == nil {
-		err = update(b)
+		err = update(f.Body)
 	}
 	if err != nil {
-		return fmt.Errorf("get %s: %w", redact(u), err)
+		return fmt.Errorf("get %s: %w", transfer.Redact(u), err)
 	}
-	if err := replaceFile(file, b); err != nil {
+	if err := replaceFile(file, f.Body); err != nil {
 		c.opts.Logger.Warn("keep feed brake", "err", err)
 	}
 	return nil

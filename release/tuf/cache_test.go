@@ -174,18 +174,6 @@ func TestCachesOfTwoRootsAreApart(t *testing.T) {
 	}
 }
 
-func TestRetryAfter(t *testing.T) {
-	for in, want := range map[string]time.Duration{"": 0, "5": 5 * time.Second, "-5": 0, "soon": 0, "999999999": 24 * time.Hour} {
-		if got := retryAfter(in); got != want {
-			t.Errorf("retryAfter(%q) = %v", in, got)
-		}
-	}
-	date := time.Now().Add(time.Hour).UTC().Format("Mon, 02 Jan 2006 15:04:05 GMT")
-	if got := retryAfter(date); got < 59*time.Minute || got > time.Hour {
-		t.Errorf("retryAfter(%q) = %v", date, got)
-	}
-}
-
 func FuzzWellFormed(f *testing.F) {
 	for _, role := range metadata.TOP_LEVEL_ROLE_NAMES {
 		f.Add(role, []byte(`{"signed":{"_type":"`+role+`","version":1,"meta":{"snapshot.json":null},"roles":{"root":null}},"signatures":[null]}`))

@@ -21,6 +21,7 @@ import (
 	"github.com/theupdateframework/go-tuf/v2/metadata/updater"
 
 	"github.com/moult-go/moult/release"
+	"github.com/moult-go/moult/release/transfer"
 )
 
 // ClientOptions adjusts a Client; the zero value is good.
@@ -28,17 +29,19 @@ type ClientOptions struct {
 	App         string            // that an index must be of; "" accepts any
 	UserAgent   string            // default "moult"
 	Timeout     time.Duration     // of one metadata request; default 30 s
-	StallWindow time.Duration     // an artifact that brings less than 1 KiB/s over this time is given up; default 60 s
+	StallWindow time.Duration     // a payload that brings less than 1 KiB/s over this time is given up; default 60 s
+	Mirrors     []string          // further URLs that have the same feed
+	CAFile      string            // PEM file of certificate authorities to trust beside the system's; not with a Transport
 	Transport   http.RoundTripper // default: a transport of its own, with the environment's proxies
 	Logger      *slog.Logger      // default: discards
 }
 
 // Client reads a feed. Its methods may be called from several goroutines; Refresh and Index run one at a time.
 type Client struct {
-	base  *url.URL
-	opts  ClientOptions
-	http  *http.Client
-	cache *cache
+	mirrors mirrors
+	opts    ClientOptions
+	web     *transfer.Client
+	cache   *cache
 
 	now     func() time.Time                 // time.Now, but for tests
 	turn    chan struct{}                    // holds one token: whoever takes it may use what follows
@@ -52,43 +55,35 @@ type Client struct {
 // embedded first root; cacheDir keeps what was verified, below a directory named by the root's digest.
 // It does not touch the network.
 func NewClient(feedURL string, root []byte, cacheDir string, o ClientOptions) (*Client, error) {
-	base, err := parseURL(feedURL)
+	bases, err := parseMirrors(append([]string{feedURL}, o.Mirrors...))
 	if err != nil {
 		return nil, err
 	}
-	o.complete()
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
 	if cacheDir == "" {
 		return nil, errors.New("feed client: no cache directory")
 	}
-	c := &Client{base: base, opts: o, now: time.Now, turn: make(chan struct{}, 1)}
+	c := &Client{mirrors: mirrors{bases: bases, log: o.Logger}, opts: o, now: time.Now, turn: make(chan struct{}, 1)}
 	c.turn <- struct{}{}
-	c.http = &http.Client{Transport: o.Transport, CheckRedirect: checkRedirect}
+	c.web, err = transfer.New(transfer.Options{UserAgent: o.UserAgent, Timeout: o.Timeout, StallWindow: o.StallWindow, CAFile: o.CAFile, Transport: o.Transport})
+	if err != nil {
+		return nil, c.failed(err)
+	}
 	err = guard(func() error {
 		c.cache, err = openCache(cacheDir, root, o.Logger)
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("feed %s: %w", base.Redacted(), err)
+		return nil, c.failed(err)
 	}
 	return c, nil
 }
 
-func (o *ClientOptions) complete() {
-	if o.UserAgent == "" {
-		o.UserAgent = "moult"
-	}
-	if o.Timeout <= 0 {
-		o.Timeout = 30 * time.Second
-	}
-	if o.StallWindow <= 0 {
-		o.StallWindow = 60 * time.Second
-	}
-	if o.Transport == nil {
-		o.Transport = newTransport()
-	}
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
-	}
+// failed says of which feed an error is.
+func (c *Client) failed(err error) error {
+	return fmt.Errorf("feed %s: %w", transfer.Redact(c.mirrors.bases[0].String()), err)
 }
 
 func parseURL(s string) (*url.URL, error) {
@@ -108,7 +103,7 @@ func parseURL(s string) (*url.URL, error) {
 }
 
 // Close drops idle connections. The client can still be used.
-func (c *Client) Close() { c.http.CloseIdleConnections() }
+func (c *Client) Close() { c.web.Close() }
 
 // do runs f when it is this goroutine's turn.
 func (c *Client) do(ctx context.Context, f func() error) error {
@@ -121,39 +116,61 @@ func (c *Client) do(ctx context.Context, f func() error) error {
 	return guard(f)
 }
 
-// Refresh brings the trusted metadata up to date. When nothing changed it costs two requests.
+// Refresh brings the trusted metadata up to date, from the first mirror that can. When nothing changed it costs two requests.
 func (c *Client) Refresh(ctx context.Context) error {
 	if err := c.do(ctx, func() error { return c.refresh(ctx) }); err != nil {
-		return fmt.Errorf("feed %s: %w", c.base.Redacted(), err)
+		return c.failed(err)
 	}
 	return nil
 }
 
 func (c *Client) refresh(ctx context.Context) error {
+	if c.unchanged >= maxUnchanged {
+		c.mirrors.next()
+	}
+	err := c.mirrors.each(ctx, func(base *url.URL) error { return c.refreshFrom(ctx, base) })
+	var behind *behindError
+	if !errors.As(err, &behind) || errors.Is(err, ErrCache) || ctx.Err() != nil {
+		return err
+	}
+	t, err := c.keepTo(ctx, behind, err)
+	if err != nil {
+		return err
+	}
+	return c.mirrors.each(ctx, func(base *url.URL) error { return c.trust(ctx, base, t) })
+}
+
+// refreshFrom is a whole refresh from one mirror.
+func (c *Client) refreshFrom(ctx context.Context, base *url.URL) error {
 	root, err := c.cache.prepare()
 	if err != nil {
 		return ofCache(err)
 	}
 	f := &metadataFetcher{ctx: ctx, c: c}
-	t, err := c.walk(f, root)
+	t, err := c.walk(f, base, root)
 	// Roots that verify are kept whatever became of the rest: the walk starts from them next time.
 	c.warn("keep feed root", c.cache.addRoots(f.roots))
 	if got, have, older := f.older(t, err); older {
-		t, err = c.keepTo(ctx, got, have, err)
-	} else if err == nil {
-		c.warn("keep count of feed checks", c.cache.setBehind(0))
+		return &behindError{got, have, err}
 	}
-	var brake *release.Brake
 	if err == nil {
-		if brake, err = c.refreshBrake(ctx, t); err != nil {
-			err = fmt.Errorf("brake: %w", err)
-		}
+		c.warn("keep count of feed checks", c.cache.setBehind(0))
+		err = c.trust(ctx, base, t)
 	}
 	if err != nil {
 		c.warn("drop feed etag", f.dropETag())
 		return err
 	}
 	c.warn("keep feed etag", f.keepETag())
+	return nil
+}
+
+// trust takes verified metadata, and the brake that belongs to it, into use.
+func (c *Client) trust(ctx context.Context, base *url.URL, t *trustedmetadata.TrustedMetadata) error {
+	brake, err := c.refreshBrake(ctx, base, t)
+	if err != nil {
+		return fmt.Errorf("brake: %w", err)
+	}
 	c.trusted, c.brake = t, brake
 	return nil
 }
@@ -166,8 +183,8 @@ func (c *Client) warn(what string, err error) {
 }
 
 // walk runs go-tuf once: root, timestamp, snapshot, targets. What it trusted until it failed is returned beside the error.
-func (c *Client) walk(f *metadataFetcher, root []byte) (*trustedmetadata.TrustedMetadata, error) {
-	cfg, err := config.New(c.base.JoinPath(metadataDir).String(), root)
+func (c *Client) walk(f *metadataFetcher, base *url.URL, root []byte) (*trustedmetadata.TrustedMetadata, error) {
+	cfg, err := config.New(base.JoinPath(metadataDir).String(), root)
 	if err != nil {
 		return nil, err
 	}
@@ -238,7 +255,7 @@ func (c *Client) Index(ctx context.Context, channel string, p release.Platform) 
 		err = fmt.Errorf("%w: it is of %s, %s, %s", ErrMalformed, ix.App, ix.Channel, ix.Platform)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("feed %s: index %s: %w", c.base.Redacted(), path, err)
+		return nil, c.failed(fmt.Errorf("index %s: %w", path, err))
 	}
 	return ix, nil
 }
@@ -260,7 +277,11 @@ func (c *Client) index(ctx context.Context, path string) (*release.Index, error)
 	}
 	b, ok := c.cache.index(path, d, t.Length)
 	if !ok {
-		if b, err = c.getTarget(ctx, path, d, t.Length); err != nil {
+		err := c.mirrors.each(ctx, func(base *url.URL) (err error) {
+			b, err = c.getTarget(ctx, base, path, d, t.Length)
+			return err
+		})
+		if err != nil {
 			return nil, err
 		}
 		c.warn("keep feed index", c.cache.putIndex(path, b))
@@ -273,20 +294,19 @@ func (c *Client) index(ctx context.Context, path string) (*release.Index, error)
 	return ix, nil
 }
 
-// getTarget fetches a small target.
-func (c *Client) getTarget(ctx context.Context, path string, d release.Digest, length int64) ([]byte, error) {
-	u := c.base.JoinPath(targetsDir, release.HashedPath(path, d)).String()
-	b, _, err := c.get(ctx, u, length, "")
-	if err != nil {
+// getTarget fetches a small target from one mirror.
+func (c *Client) getTarget(ctx context.Context, base *url.URL, path string, d release.Digest, length int64) ([]byte, error) {
+	u := base.JoinPath(targetsDir, release.HashedPath(path, d)).String()
+	f, err := c.web.Get(ctx, u, length, transfer.Validators{})
+	switch {
+	case err != nil:
 		return nil, err
+	case int64(len(f.Body)) < length:
+		return nil, fmt.Errorf("get %s: %d of %d bytes: %w", transfer.Redact(u), len(f.Body), length, ErrTruncated)
+	case sha256.Sum256(f.Body) != d:
+		return nil, fmt.Errorf("get %s: %w", transfer.Redact(u), ErrDigestMismatch)
 	}
-	if int64(len(b)) < length {
-		return nil, fmt.Errorf("get %s: %d of %d bytes: %w", redact(u), len(b), length, ErrTruncated)
-	}
-	if sha256.Sum256(b) != d {
-		return nil, fmt.Errorf("get %s: %w", redact(u), ErrDigestMismatch)
-	}
-	return b, nil
+	return f.Body, nil
 }
 
 // Expiries says until when each role's metadata is valid, as of the last Refresh: root, targets, snapshot, timestamp, and brake if

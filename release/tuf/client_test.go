@@ -248,8 +248,7 @@ func TestUnreachable(t *testing.T) {
 		t.Errorf("nobody there: %v", err)
 	}
 
-	slow := f.client(t.TempDir())
-	slow.opts.Timeout = 50 * time.Millisecond
+	slow := f.clientWith(t.TempDir(), ClientOptions{Timeout: 50 * time.Millisecond})
 	f.setLie(answer("/timestamp.json", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
 	if err := slow.Refresh(context.Background()); !errors.Is(err, ErrUnreachable) {
 		t.Errorf("no answer: %v", err)

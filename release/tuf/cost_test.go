@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/moult-go/moult/release"
+	"github.com/moult-go/moult/release/transfer"
 )
 
 // counter counts what a transport receives and sends.
@@ -41,7 +42,7 @@ func (c countedConn) Write(b []byte) (int, error) {
 }
 
 func (c *counter) transport() *http.Transport {
-	t := newTransport()
+	t := transfer.NewTransport()
 	dial := t.DialContext
 	t.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
 		conn, err := dial(ctx, network, addr)

@@ -44,9 +44,9 @@
 // mixed from two publications, too long, too short or of another kind, each with an error of its own, and leaves its cache so that
 // the next good check works. An unchanged check is two requests. A timestamp older than the one that is trusted is not taken, and
 // for five checks in a row it is no error either: an edge of a CDN may be behind another. A feed that expires stops updates and nothing else: it is for the
-// caller to serve on.
+// caller to serve on. A feed may have mirrors: whatever is wrong with one, the next is asked, and nothing but signatures is believed of any.
 //
 // What it does not do: it does not choose among versions, write executables or retry. It follows no delegation but the brake's.
 //
-// The verification of metadata is github.com/theupdateframework/go-tuf/v2's; downloads, limits, contexts and the cache are ours.
+// The verification of metadata is github.com/theupdateframework/go-tuf/v2's; limits, contexts and the cache are ours; package transfer gets the files.
 package tuf

@@ -2,35 +2,35 @@ package tuf
 
 import (
 	"errors"
-	"fmt"
-	"time"
+
+	"github.com/moult-go/moult/release/transfer"
 )
 
 // What can be wrong with a feed. Client errors match one of these by errors.Is; several may match, for instance a
 // connection that breaks inside an artifact is both ErrTruncated and ErrUnreachable.
 var (
-	// ErrUnreachable is temporary: the network, a timeout, a server that is busy or broken.
-	ErrUnreachable = errors.New("feed unreachable")
+	// ErrUnreachable is temporary: the network, a timeout, a server that is busy, slow or broken.
+	ErrUnreachable = transfer.ErrUnreachable
 	// ErrNotFound says that a file which the feed must have is not there (404, 410, or 403 from an object store).
-	ErrNotFound = errors.New("not found")
+	ErrNotFound = transfer.ErrNotFound
 	// ErrExpired says that signed metadata, or the server's certificate, is past its date, or that this host's clock is wrong.
-	ErrExpired = errors.New("feed expired, or the clock is wrong")
+	ErrExpired = transfer.ErrExpired
 	// ErrBadSignature says that metadata lacks the signatures that the trusted root asks for.
 	ErrBadSignature = errors.New("bad signature")
 	// ErrRollback says that metadata is older than what was seen before, or that files of two publications are mixed.
 	ErrRollback = errors.New("version goes back or does not match")
 	// ErrMalformed says that a file is not of the kind, or of the form, that it must be.
-	ErrMalformed = errors.New("malformed")
+	ErrMalformed = transfer.ErrMalformed
 	// ErrHTML says that a web page came with status 200 where a file was asked for: a captive portal, a login or an error page.
-	ErrHTML = errors.New("a web page instead of a file")
+	ErrHTML = transfer.ErrHTML
 	// ErrDigestMismatch says that a file's bytes are not those that were signed for.
-	ErrDigestMismatch = errors.New("sha256 mismatch")
+	ErrDigestMismatch = transfer.ErrDigestMismatch
 	// ErrTruncated says that a file is shorter than it must be.
-	ErrTruncated = errors.New("truncated")
+	ErrTruncated = transfer.ErrTruncated
 	// ErrOversized says that a file is longer than it may be.
-	ErrOversized = errors.New("too long")
+	ErrOversized = transfer.ErrOversized
 	// ErrRedirect says that a redirect was not followed: there were too many, or it led from https to http.
-	ErrRedirect = errors.New("redirect refused")
+	ErrRedirect = transfer.ErrRedirect
 	// ErrCache says that the cache could not be read or written: the disk is full or read-only, or the directory is not ours.
 	ErrCache = errors.New("feed cache")
 	// ErrNoIndex says that the feed has nothing for this channel and platform: a name mistyped, or nothing published yet.
@@ -71,21 +71,4 @@ var (
 )
 
 // HTTPError is an answer that is no success. It matches ErrNotFound or ErrUnreachable where its status says so.
-type HTTPError struct {
-	URL        string // without a password
-	Status     int
-	RetryAfter time.Duration // 0 if the server did not say
-}
-
-func (e *HTTPError) Error() string { return fmt.Sprintf("get %s: status %d", e.URL, e.Status) }
-
-// Is makes an HTTPError match the sentinel of its status.
-func (e *HTTPError) Is(target error) bool {
-	switch e.Status {
-	case 403, 404, 410:
-		return target == ErrNotFound
-	case 408, 425, 429, 500, 502, 503, 504:
-		return target == ErrUnreachable
-	}
-	return false
-}
+type HTTPError = transfer.HTTPError

@@ -127,7 +127,16 @@ func (f *feed) publish(version, channel, content string) release.Release {
 
 func (f *feed) client(cacheDir string) *Client {
 	f.t.Helper()
-	c, err := NewClient(f.url, f.root, cacheDir, ClientOptions{App: "hello", Timeout: 5 * time.Second})
+	return f.clientWith(cacheDir, ClientOptions{})
+}
+
+func (f *feed) clientWith(cacheDir string, o ClientOptions) *Client {
+	f.t.Helper()
+	o.App = "hello"
+	if o.Timeout == 0 {
+		o.Timeout = 5 * time.Second
+	}
+	c, err := NewClient(f.url, f.root, cacheDir, o)
 	if err != nil {
 		f.t.Fatal(err)
 	}
