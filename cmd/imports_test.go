@@ -60,6 +60,7 @@ func TestOneImporter(t *testing.T) {
 		"github.com/hashicorp/go-version": {"release"},
 		"aead.dev/minisign":               {"release", "cmd/moult"},
 		"github.com/gofrs/flock":          {"updater", "release/tuf"},
+		"github.com/fsnotify/fsnotify":    {"updater/path"},
 		goTUF + "/v2/metadata":            {"release/tuf"},
 	} {
 		for _, pkg := range importers(t, lib) {

@@ -39,7 +39,7 @@ type Service struct {
 
 	Source   updater.Source // nil: no updating
 	Channel  string         // default "stable"
-	Interval time.Duration  // between two checks; default: the source's own
+	Interval time.Duration  // between two checks; default: the source's own; negative: only when asked
 	StateDir string         // default: .NAME.d beside the executable; the same file system
 
 	Probation       time.Duration // after HUP; default 5 s

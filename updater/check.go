@@ -32,8 +32,8 @@ func (u *Updater) missing() *Error {
 	return fail(Temporary, "missing", "%s offers nothing for %s", u.o.Source, release.Host())
 }
 
-// expected are the stops that are as somebody wants them.
-var expected = []string{"rollout", "window", "held"}
+// expected are the stops that are as somebody wants them, or pass by themselves.
+var expected = []string{"rollout", "window", "held", "still-changing"}
 
 // refuse notes why nothing is applied; nil clears it. The log gets it when it is new, or a person has asked.
 func (u *Updater) refuse(r Request, f Found, e *Error) {

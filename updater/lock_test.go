@@ -212,7 +212,7 @@ func TestUnsafeStateDirs(t *testing.T) {
 }
 
 func TestNewRefuses(t *testing.T) {
-	for _, o := range []Options{{}, {Name: "../x"}, {Name: "x", Channel: "a/b"}, {Name: "x", Interval: -1}} {
+	for _, o := range []Options{{}, {Name: "../x"}, {Name: "x", Channel: "a/b"}, {Name: "x", ProofTimeout: -1}} {
 		_, err := New(o)
 		wantError(t, err, Usage, "bad-options")
 	}

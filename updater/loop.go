@@ -3,6 +3,7 @@ package updater
 import (
 	"context"
 	"math/rand/v2"
+	"sync"
 	"time"
 
 	"github.com/moult-go/moult/release"
@@ -22,14 +23,16 @@ func (u *Updater) interval() time.Duration {
 }
 
 // Run checks and upgrades until ctx ends, whose error it then returns, or an upgrade has replaced this process,
-// then nil. The first check comes at a random moment of the first interval. Where nothing may happen by itself (no
-// source, or a version that does not parse) it only waits for ctx.
+// then nil. The first check comes at a random moment of the first interval, or when the Source wakes it. Where nothing may happen
+// by itself (no source, a version that does not parse, a negative interval) it only waits for ctx.
 func (u *Updater) Run(ctx context.Context) error {
 	if why := u.manualOnly(); why != "" {
 		u.log.Warn("automatic updating is off", "reason", why, "version", u.o.Version)
 		<-ctx.Done()
 		return ctx.Err()
 	}
+	woken, end := u.watch(ctx)
+	defer end()
 	l := newLoop(u)
 	for wait := l.First(l.rng); ; {
 		u.mu.Lock()
@@ -38,6 +41,7 @@ func (u *Updater) Run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
+		case <-woken:
 		case <-time.After(wait):
 		}
 		if l.once(ctx) {
@@ -45,6 +49,28 @@ func (u *Updater) Run(ctx context.Context) error {
 		}
 		wait = l.wait()
 	}
+}
+
+// watch lets the Source bring the next check forward, if it can. end returns when it has stopped.
+func (u *Updater) watch(ctx context.Context) (woken <-chan struct{}, end func()) {
+	s, ok := u.o.Source.(interface {
+		Watch(ctx context.Context, q Query, wake func())
+	})
+	if !ok {
+		return nil, func() {}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	ch := make(chan struct{}, 1)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		s.Watch(ctx, u.query(), func() {
+			select {
+			case ch <- struct{}{}:
+			default: // one check sees it all
+			}
+		})
+	})
+	return ch, func() { cancel(); wg.Wait() }
 }
 
 // loop remembers when to look again.

@@ -31,6 +31,63 @@ func TestRunUpgradesAndReturns(t *testing.T) {
 	}
 }
 
+// wakingSource tells when to look; the next check by itself would come in a hundred hours.
+type wakingSource struct {
+	*fakeSource
+	wake chan func()
+	gone chan struct{}
+}
+
+func (s wakingSource) Interval() time.Duration { return 100 * time.Hour }
+
+func (s wakingSource) Watch(ctx context.Context, q Query, wake func()) {
+	s.wake <- wake
+	<-ctx.Done()
+	close(s.gone)
+}
+
+func TestRunIsWokenByItsSource(t *testing.T) {
+	var s wakingSource
+	b := newBench(t, func(o *Options) {
+		s = wakingSource{o.Source.(*fakeSource), make(chan func()), make(chan struct{})}
+		o.Source = s
+		o.Handover = handoverFunc(func(_ context.Context, _ string, commit func() error) error { return commit() })
+	})
+	b.lock()
+	done := make(chan error)
+	go func() { done <- b.Run(t.Context()) }()
+	wake := <-s.wake
+	b.source.offer("9.9.2-good", candidate(t, "9.9.2-good"))
+	for range 10 { // more often than anybody listens
+		wake()
+	}
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	if b.installed() != string(candidate(t, "9.9.2-good")) {
+		t.Error("not installed")
+	}
+	<-s.gone
+}
+
+// TestRunOnlyWhenAsked: a negative interval leaves it to people, and status says so.
+func TestRunOnlyWhenAsked(t *testing.T) {
+	b := newBench(t, func(o *Options) { o.Interval = -1 })
+	b.lock()
+	b.source.offer("9.9.2-good", candidate(t, "9.9.2-good"))
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if err := b.Run(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("run: %v", err)
+	}
+	if s := b.status(); b.source.checked != 0 || s.Automatic || s.Reason != "only when asked" {
+		t.Errorf("%d checks, status %+v", b.source.checked, s)
+	}
+	if _, err := b.Upgrade(t.Context(), Request{Manual: true}); err != nil {
+		t.Errorf("by hand: %v", err)
+	}
+}
+
 func wantEventually(t *testing.T, ok func() bool) {
 	t.Helper()
 	deadline := time.After(30 * time.Second)

@@ -19,7 +19,9 @@ import (
 
 // Source is where releases come from. Implementations: package feed (a signed TUF feed) and package path
 // (a file that an operator drops). A Source keeps no state between calls but what it stores in Query.CacheDir.
-// It may also have a method Interval() time.Duration: the default time between two checks.
+// It may also have a method Interval() time.Duration: the default time between two checks; and a method
+// Watch(ctx context.Context, q Query, wake func()), which calls wake when a check may find something else than the last one, and
+// returns when ctx ends.
 type Source interface {
 	// Check returns what is offered for q, in any order, all of it verified as far as that goes without the payload.
 	// An empty list means that nothing is offered now.
@@ -95,7 +97,7 @@ type Options struct {
 	Channel     string        // default "stable"
 	Constraint  string        // versions to keep to, as release.ParseConstraint reads it: ">= 1.2, < 2"; default: any
 	Windows     []Window      // when updates are applied by themselves; default: at any time
-	Interval    time.Duration // between two checks; default: the Source's own (6 h for a feed, 5 s for a path)
+	Interval    time.Duration // between two checks; default: the Source's own (6 h for a feed, 5 s for a path); negative: only when asked
 	InstallPath string        // default: this executable, links followed, resolved by New
 	StateDir    string        // default: .NAME.d beside the install path
 	Handover    Handover      // nil: replace alone, nothing to restart
@@ -172,8 +174,8 @@ func New(o Options) (*Updater, error) {
 			return nil, &Error{Usage, "bad-options", err}
 		}
 	}
-	if o.Interval < 0 || o.ProofTimeout < 0 {
-		return nil, fail(Usage, "bad-options", "negative interval or timeout")
+	if o.ProofTimeout < 0 {
+		return nil, fail(Usage, "bad-options", "negative timeout")
 	}
 	var err error
 	if u.keepTo, err = release.ParseConstraint(o.Constraint); err != nil {
@@ -278,6 +280,8 @@ func (u *Updater) manualOnly() string {
 		return "no source"
 	case u.version.IsZero():
 		return "version-unparsable"
+	case u.o.Interval < 0:
+		return "only when asked"
 	}
 	return ""
 }

@@ -185,7 +185,7 @@ func (l *line) serving(generation int, version string) {
 	l.t.Helper()
 	l.wait(fmt.Sprintf("generation %d, version %s", generation, version), func() bool {
 		st, err := l.status()
-		return err == nil && st.Generation == generation && st.Version == version && st.State == "serving" && st.Updates.Reason == ""
+		return err == nil && st.Generation == generation && st.Version == version && st.State == "serving" && st.Updates.Reason == "only when asked"
 	})
 }
 
@@ -242,7 +242,7 @@ func TestLine(t *testing.T) {
 	crashy, exits := build(t, l.dir, "1.2.0", "crashy"), build(t, l.dir, "1.3.0", "exits")
 	l.install(v1)
 	l.want(1, "app serve", "status")
-	l.serve(append(l.source(), "--debug-sleep", "--interval", "1h", "--probation", "3s", "--hup-probation", "500ms",
+	l.serve(append(l.source(), "--debug-sleep", "--interval", "-1s", "--probation", "3s", "--hup-probation", "500ms",
 		"--health-interval", "100ms", "--drain-timeout", "10s")...)
 	stop := l.load()
 
@@ -255,7 +255,7 @@ func TestLine(t *testing.T) {
 
 	l.want(0, "nothing is offered", "check")
 	l.drop(v2, "1.1.0", false)
-	l.want(4, "1.0.0 is serving", "upgrade", "--yes")
+	l.want(75, "still be changing", "upgrade", "--yes")
 	l.drop(v2, "1.1.0", true)
 	l.want(100, "1.1.0 is available", "check")
 	l.want(100, `"available": true`, "upgrade", "--check", "--json")

@@ -25,7 +25,7 @@ TERM and INT finish the requests under way and stop; a second one, more than a s
 	source.flags(cmd, c)
 	fl := cmd.Flags()
 	fl.StringArrayVar(&s.Listen, "listen", defaultListen(s), "address to listen on, host:port or unix:/path (repeatable)")
-	fl.DurationVar(&s.Interval, "interval", s.Interval, "time between two checks (default 6h for a feed, 5s for a path)")
+	fl.DurationVar(&s.Interval, "interval", s.Interval, "time between two checks (default 6h for a feed, 5s for a path); negative: only when asked")
 	fl.StringVar(&s.StateDir, "state-dir", s.StateDir, "state directory, on the file system of the executable (default .NAME.d beside it)")
 	fl.DurationVar(&s.UpdateProbation, "probation", or(s.UpdateProbation, time.Minute), "how long a new version is watched before it replaces the old one for good")
 	fl.DurationVar(&s.Probation, "hup-probation", or(s.Probation, 5*time.Second), "the same after a restart by HUP")

@@ -9,10 +9,19 @@
 // name and the untrusted comment say nothing. So the same build can be dropped again and nothing happens, and an
 // old one, however well signed, is an old one.
 //
-// The file is looked at every 5 seconds, by polling: remote file systems report no events, and links that are
-// flipped lose those that there were. It may be written in place or moved there; a copy that is still
-// growing when it is read does not match its digest, and is read again at the next look. Writing the signature last is a
-// good habit all the same. The file is copied before it is verified and never opened afterwards.
+// # What it waits for
+//
+// The file system tells of changes, and the file is looked at every 5 seconds as well: remote file systems report no events, and queues
+// of them overflow. What is watched are the directories of every component of the path and of the links in it, never the file, so a link may be
+// flipped (as kubelet flips ..data), and directories may be moved away and made again. Nothing there is nothing offered, for as long as it takes.
+//
+// Any tool may write it: a move, a copy in place, a link. A signature that comes after the file is the sign that the file is whole, and it
+// is read at once; else it must have been left alone for 2 seconds. It is opened once, hashed, and offered only if the signature names
+// that digest. A new file under an old signature, or an old one under a new signature, is no error but "still-changing" for 10 seconds after the last
+// change of either: the other one may be on its way. After that it is "digest-mismatch" or "unsigned", and both have to be dropped again.
+//
+// The same bytes with other times, modes or owners are the same offer. What is fetched is copied, compared once more, and never opened at its
+// path afterwards.
 //
 // Without a key there is no trust, and nothing is offered: [Source.Check] then says "unsigned".
 package path

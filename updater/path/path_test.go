@@ -35,8 +35,9 @@ func newDrop(t *testing.T) *drop {
 	}
 	file := filepath.Join(t.TempDir(), "hello")
 	d := &drop{t, file, pub, priv, path.New(file, pub)}
+	d.hurry(time.Minute)
 	d.write(payload)
-	d.sign(comment("hello", "1.2.3", release.Host(), payload))
+	d.sign(comment("hello", "1.2.3", release.Host(), payload), payload)
 	return d
 }
 
@@ -52,24 +53,43 @@ func (d *drop) write(b []byte) {
 	}
 }
 
-// settle makes the file look as if it was written long ago.
-func (d *drop) settle() {
+// later waits until the clock of the file system, which has ticks, is past what was written.
+func (d *drop) later() {
 	d.t.Helper()
-	then := time.Now().Add(-time.Hour)
-	if err := os.Chtimes(d.file, then, then); err != nil {
+	probe := filepath.Join(d.t.TempDir(), "probe")
+	was, err := os.Stat(d.file + ".minisig")
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	for {
+		if err := os.WriteFile(probe, nil, 0o600); err != nil {
+			d.t.Fatal(err)
+		}
+		if fi, err := os.Stat(probe); err != nil || fi.ModTime().After(was.ModTime()) {
+			return
+		}
+	}
+}
+
+// hurry sets how long a file and a signature that do not fit are two of which one is still to come.
+func (d *drop) hurry(patience time.Duration) {
+	path.Hurry(d.Source, 20*time.Millisecond, 20*time.Millisecond, patience)
+}
+
+func (d *drop) sign(c release.TrustedComment, b []byte) {
+	d.t.Helper()
+	if err := os.WriteFile(d.file+".minisig", d.signature(c, b), 0o644); err != nil {
 		d.t.Fatal(err)
 	}
 }
 
-func (d *drop) sign(c release.TrustedComment) {
+func (d *drop) signature(c release.TrustedComment, b []byte) []byte {
 	d.t.Helper()
-	b, err := release.SignMinisign(d.priv, "", bytes.NewReader(payload), c)
+	b, err := release.SignMinisign(d.priv, "", bytes.NewReader(b), c)
 	if err != nil {
 		d.t.Fatal(err)
 	}
-	if err := os.WriteFile(d.file+".minisig", b, 0o644); err != nil {
-		d.t.Fatal(err)
-	}
+	return b
 }
 
 var query = updater.Query{App: "hello", Platform: release.Host(), Channel: "stable"}
@@ -111,23 +131,39 @@ func TestRefuses(t *testing.T) {
 		name   string
 		change func(d *drop)
 		reason string
+		waits  bool // for the other one of the pair
 	}{
-		{"no signature", func(d *drop) { os.Remove(d.file + ".minisig") }, "unsigned"},
-		{"no key", func(d *drop) { d.Source = path.New(d.file, "") }, "unsigned"},
-		{"garbage", func(d *drop) { os.WriteFile(d.file+".minisig", []byte("x"), 0o600) }, "bad-signature"},
-		{"endless signature", func(d *drop) { os.WriteFile(d.file+".minisig", make([]byte, 1<<20), 0o600) }, "bad-signature"},
-		{"another key", func(d *drop) { d.Source = path.New(d.file, newDrop(d.t).pub) }, "bad-signature"},
-		{"another program", func(d *drop) { d.sign(comment("other", "1.2.3", release.Host(), payload)) }, "wrong-app"},
+		{"no signature", func(d *drop) { os.Remove(d.file + ".minisig") }, "unsigned", true},
+		{"a signature just begun", func(d *drop) { os.Truncate(d.file+".minisig", 0) }, "unsigned", true},
+		{"a new file under an old signature", func(d *drop) { d.write(bytes.ToUpper(payload)) }, "digest-mismatch", true},
+		{"an old file under a new signature", func(d *drop) {
+			d.sign(comment("hello", "1.2.4", release.Host(), bytes.ToUpper(payload)), bytes.ToUpper(payload))
+		},
+			"digest-mismatch", true},
+		{"half of it", func(d *drop) { d.write(payload[:len(payload)/2]) }, "digest-mismatch", true},
+		{"an empty file that is signed", func(d *drop) { d.write(nil); d.sign(comment("hello", "1.2.3", release.Host(), nil), nil) },
+			"digest-mismatch", true},
+		{"no key", func(d *drop) { d.Source = path.New(d.file, "") }, "unsigned", false},
+		{"garbage", func(d *drop) { os.WriteFile(d.file+".minisig", []byte("x"), 0o600) }, "bad-signature", false},
+		{"endless signature", func(d *drop) { os.WriteFile(d.file+".minisig", make([]byte, 1<<20), 0o600) }, "bad-signature", false},
+		{"another key", func(d *drop) { d.Source = path.New(d.file, newDrop(d.t).pub) }, "bad-signature", false},
+		{"another program", func(d *drop) { d.sign(comment("other", "1.2.3", release.Host(), payload), payload) }, "wrong-app", false},
 		{"a changed comment", func(d *drop) {
 			b, _ := os.ReadFile(d.file + ".minisig")
 			os.WriteFile(d.file+".minisig", bytes.Replace(b, []byte("1.2.3"), []byte("9.2.3"), 1), 0o600)
-		}, "bad-signature"},
-		{"a directory", func(d *drop) { os.Remove(d.file); os.Mkdir(d.file, 0o700) }, "not-executable"},
+		}, "bad-signature", false},
+		{"a directory", func(d *drop) { os.Remove(d.file); os.Mkdir(d.file, 0o700) }, "not-executable", false},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			d := newDrop(t)
 			test.change(d)
+			if d.hurry(0); test.waits {
+				d.hurry(time.Minute)
+				_, err := d.check()
+				wantError(t, err, updater.Temporary, "still-changing")
+				d.hurry(0)
+			}
 			_, err := d.check()
 			wantError(t, err, updater.Verification, test.reason)
 		})
@@ -136,7 +172,7 @@ func TestRefuses(t *testing.T) {
 
 func TestOtherPlatformIsLeftToPolicy(t *testing.T) {
 	d := newDrop(t)
-	d.sign(comment("hello", "1.2.3", release.Platform{OS: "plan9", Arch: "arm"}, payload))
+	d.sign(comment("hello", "1.2.3", release.Platform{OS: "plan9", Arch: "arm"}, payload), payload)
 	if c, err := d.check(); err != nil || c.Platform.OS != "plan9" {
 		t.Errorf("candidate %+v, %v", c, err)
 	}
@@ -153,33 +189,63 @@ func TestNothingThereIsNothingOffered(t *testing.T) {
 func TestCopyUnderWayIsReadAgain(t *testing.T) {
 	d := newDrop(t)
 	d.write(payload[:len(payload)/2])
+	_, err := d.check()
+	wantError(t, err, updater.Temporary, "still-changing")
+
+	d.write(payload)
 	c, err := d.check()
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantError(t, d.Fetch(t.Context(), query, c.Full, &bytes.Buffer{}), updater.Temporary, "still-changing")
-
-	d.write(payload)
-	if c, err = d.check(); err != nil {
-		t.Fatal(err)
-	}
-	if err := d.Fetch(t.Context(), query, c.Full, &bytes.Buffer{}); err != nil {
-		t.Errorf("written to its end: %v", err)
-	}
-
-	// What does not match and is at rest is for the updater to refuse.
-	d.write(bytes.ToUpper(payload))
-	d.settle()
-	if err := d.Fetch(t.Context(), query, c.Full, &bytes.Buffer{}); err != nil {
-		t.Errorf("other bytes: %v", err)
-	}
-	d.write(append(bytes.Clone(payload), "more"...))
-	d.settle()
 	var got bytes.Buffer
-	if err := d.Fetch(t.Context(), query, c.Full, &got); err != nil || got.Len() != len(payload) {
-		t.Errorf("grown meanwhile: %d bytes, %v", got.Len(), err)
+	if err := d.Fetch(t.Context(), query, c.Full, &got); err != nil || !bytes.Equal(got.Bytes(), payload) {
+		t.Errorf("written to its end: %d bytes, %v", got.Len(), err)
 	}
 }
+
+// TestWaitsWhileItIsWritten: without a signature that came last, a file that does not rest is not even read.
+func TestWaitsWhileItIsWritten(t *testing.T) {
+	d := newDrop(t)
+	path.Hurry(d.Source, time.Hour, 200*time.Millisecond, time.Minute)
+	d.later()
+	d.write(payload)
+	go func() {
+		time.Sleep(50 * time.Millisecond) // within its rest
+		os.Chmod(d.file, 0o700)
+	}()
+	_, err := d.check()
+	wantError(t, err, updater.Temporary, "still-changing")
+	if c, err := d.check(); err != nil || c.Length != int64(len(payload)) {
+		t.Errorf("at rest: %+v, %v", c, err)
+	}
+}
+
+// TestNeverFetchesAnotherFile: neither what was dropped meanwhile nor a part of it.
+func TestNeverFetchesAnotherFile(t *testing.T) {
+	d := newDrop(t)
+	c, err := d.check()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, b := range [][]byte{payload[:100], bytes.ToUpper(payload), append(bytes.Clone(payload), "more"...), nil} {
+		d.write(b)
+		wantError(t, d.Fetch(t.Context(), query, c.Full, &bytes.Buffer{}), updater.Temporary, "still-changing")
+	}
+	os.Remove(d.file)
+	wantError(t, d.Fetch(t.Context(), query, c.Full, &bytes.Buffer{}), updater.Temporary, "missing")
+	os.Mkdir(d.file, 0o700)
+	wantError(t, d.Fetch(t.Context(), query, c.Full, &bytes.Buffer{}), updater.Verification, "not-executable")
+
+	// It changes while it is read.
+	os.Remove(d.file)
+	d.write(payload)
+	touch := writerFunc(func(p []byte) (int, error) { return len(p), os.WriteFile(d.file, payload, 0o755) })
+	wantError(t, d.Fetch(t.Context(), query, c.Full, touch), updater.Temporary, "still-changing")
+}
+
+type writerFunc func([]byte) (int, error)
+
+func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
 
 func TestFetchEndsWithItsContext(t *testing.T) {
 	d := newDrop(t)
@@ -212,7 +278,7 @@ func TestWithUpdater(t *testing.T) {
 	wantError(t, upgrade(), updater.Verification, "not-executable") // verified, and no program
 	d.write(bytes.ToUpper(payload))
 	wantError(t, upgrade(), updater.Temporary, "still-changing")
-	d.settle()
+	d.hurry(0)
 	wantError(t, upgrade(), updater.Verification, "digest-mismatch")
 	os.Remove(d.file + ".minisig")
 	wantError(t, upgrade(), updater.Verification, "unsigned")

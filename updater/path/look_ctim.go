@@ -1,0 +1,17 @@
+//go:build unix && !darwin && !freebsd && !netbsd
+
+package path
+
+import (
+	"io/fs"
+	"syscall"
+	"time"
+)
+
+func changeTime(fi fs.FileInfo) time.Time {
+	st, ok := fi.Sys().(*syscall.Stat_t)
+	if !ok {
+		return fi.ModTime()
+	}
+	return time.Unix(st.Ctim.Unix())
+}
