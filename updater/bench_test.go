@@ -23,13 +23,17 @@ func TestMain(m *testing.M) {
 	os.Setenv("GORACE", "atexit_sleep_ms=0")
 	childEnv = append(childEnv, "GORACE")
 	if os.Getenv("UPDATER_TEST_DIR") != "" {
-		os.Exit(otherProcess())
+		f, ok := otherProcess[os.Getenv("UPDATER_TEST_MODE")]
+		if !ok {
+			f = otherProcess[""]
+		}
+		os.Exit(f())
 	}
 	os.Exit(m.Run())
 }
 
-// otherProcess is what the test binary does as a child of the test that kills it.
-var otherProcess func() int
+// otherProcess is what the test binary does as a child of a test, by its mode; "" stands for all other modes.
+var otherProcess = map[string]func() int{}
 
 const linked = "9.9.1-good"
 

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"runtime"
 	"time"
 
 	"github.com/moult-go/moult/grace/role"
@@ -28,7 +29,7 @@ func cleanEnv() []string {
 
 // runRole starts the executable at path in a role, with input as its standard input, and returns what it
 // wrote to the role's channel. The child has a clean environment, no descriptor of ours, and a process group of its
-// own that is killed when ctx ends. The error says what it wrote to its other outputs.
+// own that is killed when ctx ends, or when it says too much. The error says what it wrote to its other outputs.
 func runRole(ctx context.Context, path string, k role.Kind, input []byte, most int64) ([]byte, error) {
 	for wait := time.Millisecond; ; wait *= 2 {
 		answer, err := runOnce(ctx, path, k, input, most)
@@ -55,7 +56,7 @@ func runOnce(ctx context.Context, path string, k role.Kind, input []byte, most i
 	if err != nil {
 		return nil, err
 	}
-	words := &tail{most: maxWords}
+	words := &tail{most: maxWords, left: maxTalk}
 	cmd := exec.CommandContext(ctx, path)
 	cmd.Env = append(cleanEnv(), mark)
 	cmd.ExtraFiles = []*os.File{w}
@@ -65,6 +66,10 @@ func runOnce(ctx context.Context, path string, k role.Kind, input []byte, most i
 	}
 	cmd.WaitDelay = time.Second // grandchildren may hold the outputs open
 	ownGroup(cmd)
+	// Where a child dies with its parent, it is with the thread that started it: so that one stays.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	dieWithUs(cmd)
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
@@ -72,17 +77,22 @@ func runOnce(ctx context.Context, path string, k role.Kind, input []byte, most i
 	answer := make(chan []byte, 1)
 	go func() { // ends with the pipe, at the latest when r is given a deadline
 		b, _ := io.ReadAll(io.LimitReader(r, most+1))
+		if int64(len(b)) > most {
+			cmd.Cancel() // it would wait until somebody reads the rest
+		}
 		answer <- b
 	}()
 	err = cmd.Wait()
 	killGroup(cmd)
 	r.SetReadDeadline(time.Now().Add(time.Second))
 	b := <-answer
-	if ctx.Err() != nil {
-		err = fmt.Errorf("it did not end in time: %w", ctx.Err())
-	}
-	if err == nil && int64(len(b)) > most {
+	switch {
+	case int64(len(b)) > most:
 		err = fmt.Errorf("it answered more than %d bytes", most)
+	case words.left < 0:
+		err = errTalk
+	case ctx.Err() != nil:
+		err = fmt.Errorf("it did not end in time: %w", ctx.Err())
 	}
 	if said := printable(words.String(), maxWords); err != nil && said != "" {
 		err = &childError{err, said}
@@ -112,13 +122,22 @@ func wordsOf(err error) string {
 	return ""
 }
 
-// tail keeps the last bytes that are written to it.
+// maxTalk is how many bytes a child may write to its outputs.
+const maxTalk = 4 << 20
+
+var errTalk = fmt.Errorf("it wrote more than %d bytes to its outputs", maxTalk)
+
+// tail keeps the last bytes that are written to it, and takes no more than left.
 type tail struct {
 	b    []byte
 	most int
+	left int
 }
 
 func (t *tail) Write(p []byte) (int, error) {
+	if t.left -= len(p); t.left < 0 {
+		return 0, errTalk // which closes the pipe, and so ends the child
+	}
 	t.b = append(t.b, p...)
 	if over := len(t.b) - t.most; over > 0 {
 		t.b = append(t.b[:0], t.b[over:]...)

@@ -15,10 +15,10 @@ import (
 	"time"
 )
 
-func init() { otherProcess = killChild }
-
 // cutFirst is what else happens at the step, by the word of UPDATER_TEST_CUT.
 var cutFirst = func(dir, how string) error { return nil }
+
+func init() { otherProcess[""] = killChild }
 
 // killChild is another process: it upgrades the installation in UPDATER_TEST_DIR, tells each step, and kills
 // itself with SIGKILL at the one it was told. In the modes of a rollback it goes back instead, in "recovery" it only takes the lock.
