@@ -39,6 +39,8 @@ var builds = []struct{ name, pkg, version, tags string }{
 	{"2.0.0-hangs", "app", "2.0.0", "hangs"},
 	{"2.0.0-mute", "app", "2.0.0", "mute"},
 	{"2.0.0-crashy", "app", "2.0.0", "crashy"},
+	{"2.0.0-cold", "app", "2.0.0", "cold"},
+	{"3.0.0-cold", "app", "3.0.0", "cold"},
 	{"moult", "moult", "1.0.0", ""},
 }
 
@@ -85,6 +87,8 @@ func TestMain(m *testing.M) {
 //	stop                     sends TERM to the first process of the line and waits until none is left
 //	killall, killfirst       kill -9, of all processes or of the first
 //	servefeed DIR            serves a feed with cmd/app, on $feed
+//	supervise ARG…           starts the server like serve, and again whenever it is gone, until unsupervise or the end; does not wait
+//	started N                the supervisor has started N processes, and the last of them serves
 //	spoil, unlink PATTERN    change a byte of files, or remove them
 //	restore                  puts all of those back
 func TestStories(t *testing.T) {
@@ -117,6 +121,7 @@ func TestStories(t *testing.T) {
 			"serves": command((*story).serves), "log": command((*story).logs), "exits": command((*story).exits),
 			"signal": command((*story).signal), "alone": command((*story).alone), "stop": command((*story).stop),
 			"killall": command((*story).killAll), "killfirst": command((*story).killFirst), "servefeed": command((*story).serveFeed),
+			"supervise": command((*story).supervise), "unsupervise": command((*story).unsupervise), "started": command((*story).started),
 			"spoil": command((*story).spoil), "unlink": command((*story).unlink), "restore": command((*story).restore),
 		},
 	})
@@ -127,6 +132,7 @@ type story struct {
 	dir, addr, bin string
 	cmd            *exec.Cmd
 	load           *gracetest.Load
+	supervisor     *supervisor       // nil: none
 	originals      map[string][]byte // of files that the story spoiled or took away
 }
 
@@ -143,6 +149,9 @@ func command(f func(*story, *testscript.TestScript, []string) error) func(*tests
 func (s *story) end() {
 	if s.load != nil {
 		s.load.Stop()
+	}
+	if s.supervisor != nil {
+		s.supervisor.stop()
 	}
 	if s.cmd == nil {
 		return

@@ -24,6 +24,7 @@ const (
 	StepGreeted     Step = "greeted"     // it speaks our protocol, and has the sockets
 	StepReleasing   Step = "releasing"   // this process is Exclusive and has parked: requests under way are to end
 	StepStandby     Step = "standby"     // it is ready; this process has parked its gate
+	StepNoWayBack   Step = "no-way-back" // it says that there is no way back to this process; it is told that this is known when OnEvent returns
 	StepMoving      Step = "moving"      // half of probation is over: connections go to it
 	StepCommitted   Step = "committed"   // COMMIT acknowledged; this process drains
 	StepRolledBack  Step = "rolled-back" // this process serves again

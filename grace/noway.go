@@ -51,6 +51,7 @@ func (p *Process) NoWayBack(ctx context.Context) error {
 func (p *Process) heardNoWay(c *child) {
 	if !c.noWay {
 		p.log.Warn("the successor says that there is no way back", "generation", p.generation, "to", c.generation, "pid", c.pid)
+		p.note(StepNoWayBack, c, nil)
 	}
 	c.noWay = true
 	p.barred = p.barred || p.State() != HandingOver

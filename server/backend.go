@@ -152,7 +152,7 @@ func (r *runner) mayChange(ctx context.Context) bool {
 }
 
 func request(req admin.Request, events func(updater.Event)) updater.Request {
-	return updater.Request{Version: req.Version, Force: req.Force, Patient: req.Patient, Manual: true, Events: events}
+	return updater.Request{Version: req.Version, Force: req.Force, Patient: req.Patient, NoQuarantine: req.NoQuarantine, Manual: true, Events: events}
 }
 
 func classOf(err error) updater.Class {

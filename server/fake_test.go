@@ -108,6 +108,8 @@ func (p *fakeProcess) Handover(ctx context.Context, path string, commit func() e
 	return p.handover(ctx, path, commit)
 }
 
+func (p *fakeProcess) NoWayBack(context.Context) error { return nil }
+
 func (p *fakeProcess) Active() <-chan struct{}   { return p.active }
 func (p *fakeProcess) Draining() <-chan struct{} { return p.drain }
 func (p *fakeProcess) InstallPath() string       { return p.install }
@@ -161,6 +163,10 @@ func (u *fakeEngine) ProveInstalled(context.Context) error {
 	}
 	return nil
 }
+
+func (u *fakeEngine) StartedWell() error { u.note("started well"); return nil }
+func (u *fakeEngine) StopAsked() error   { u.note("stop asked"); return nil }
+func (u *fakeEngine) NoWayBack() error   { u.note("no way back"); return nil }
 
 func (u *fakeEngine) RestartFailed(err error) {
 	if err == nil {

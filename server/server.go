@@ -36,6 +36,7 @@ type process interface {
 	Wait(context.Context) error
 	Stop()
 	Handover(ctx context.Context, path string, commit func() error) error
+	NoWayBack(context.Context) error
 	InstallPath() string
 	Generation() int
 	State() grace.State
@@ -56,6 +57,9 @@ type engine interface {
 	Run(context.Context) error
 	ProveInstalled(context.Context) error
 	RestartFailed(error)
+	StartedWell() error
+	StopAsked() error
+	NoWayBack() error
 	Status() (updater.Status, error)
 	StateDir() string
 }
@@ -74,6 +78,8 @@ type runner struct {
 	listening []net.Listener
 	place     place        // of the admin socket; zero if there is none
 	failed    atomic.Value // error before readiness, for the predecessor to read
+	broken    atomic.Bool  // ends because it cannot serve
+	ending    sync.Once    // says that it was asked to end
 
 	settled     chan struct{} // closed when it is known whether this process gets the update lock
 	settle      sync.Once
@@ -98,6 +104,9 @@ func Run(ctx context.Context, s Service) error {
 		return err
 	}
 	r := newRunner(s)
+	if err := ColdStart(s); err != nil {
+		return err
+	}
 	p, err := grace.New(r.graceOptions())
 	if err != nil {
 		return err
@@ -127,7 +136,7 @@ func (r *runner) graceOptions() grace.Options {
 // run is the life of a process, from the first socket to the end of the drain.
 func (r *runner) run(ctx context.Context) error {
 	r.log.Info("starting", "app", r.s.Name, "version", r.s.Version, "generation", r.p.Generation(), "pid", os.Getpid())
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := context.WithCancel(context.WithValue(ctx, ofRun{}, r))
 	defer cancel()
 
 	serving := make(chan error, len(r.s.Listen)+1)
@@ -156,6 +165,7 @@ func (r *runner) run(ctx context.Context) error {
 		case err := <-serving:
 			if err != nil && failure == nil {
 				failure = err
+				r.broken.Store(true)
 				r.log.Error("serve", "generation", r.p.Generation(), "err", err)
 				stop()
 			}
@@ -166,6 +176,7 @@ func (r *runner) run(ctx context.Context) error {
 	}
 	cancel()
 	wg.Wait()
+	r.stopAsked()
 	r.leave()
 	return failure
 }
@@ -223,6 +234,9 @@ func (r *runner) abort(err error) error {
 			return errors.Join(err, errors.New("declared ready all the same"))
 		}
 		return err
+	}
+	if r.blameless(err) {
+		r.stopAsked()
 	}
 	r.p.Stop()
 	ctx, cancel := context.WithTimeout(context.Background(), abortTimeout)
@@ -285,6 +299,10 @@ func (r *runner) onEvent(e grace.Event) {
 	switch e.Step {
 	case grace.StepSpawned:
 		r.u.Spawned(e.PID)
+	case grace.StepNoWayBack:
+		if err := r.u.NoWayBack(); err != nil {
+			r.log.Error("write down that there is no way back", "err", err)
+		}
 	case grace.StepStandby:
 		r.u.Standby()
 		if a := r.attempt.Load(); a != nil {

@@ -79,7 +79,7 @@ func TestRun(t *testing.T) {
 	if err := b.finish(); err != nil {
 		t.Errorf("run: %v", err)
 	}
-	if want := []string{"lock", "run", "run ends", "unlock"}; !slices.Equal(b.u.said(), want) {
+	if want := []string{"lock", "run", "run ends", "stop asked", "unlock"}; !slices.Equal(b.u.said(), want) {
 		t.Errorf("the updater was asked for %v, want %v", b.u.said(), want)
 	}
 	if left, err := os.ReadDir(filepath.Join(b.u.dir, "instances")); err != nil || len(left) > 0 {
@@ -211,7 +211,7 @@ func TestOrphaned(t *testing.T) {
 	b.start()
 	b.wait("the update loop", func() bool { return slices.Contains(b.u.said(), "run") })
 	b.finish()
-	if want := []string{"adopt", "run", "run ends", "unlock"}; !slices.Equal(b.u.said(), want) {
+	if want := []string{"adopt", "run", "run ends", "stop asked", "unlock"}; !slices.Equal(b.u.said(), want) {
 		t.Errorf("%v, want %v", b.u.said(), want)
 	}
 }

@@ -54,6 +54,10 @@ type Service struct {
 	// ReplaceFirst replaces the executable before the handover instead of after probation, and puts the
 	// previous one back on failure: for systems whose policies are bound to the path.
 	ReplaceFirst bool
+	// KeepVersions is how many versions stay on disk to go back to, that which is installed included: default 4, at least 2. KeepBytes
+	// limits the room that they take beside the installed file, the previous one stays all the same: default 0, no limit.
+	KeepVersions int
+	KeepBytes    int64
 
 	Logger *slog.Logger // default: text on standard error
 }

@@ -29,6 +29,7 @@ func (r *runner) openUpdater(open func(updater.Options) (engine, error)) {
 		Channel: r.s.Channel, Interval: r.s.Interval,
 		InstallPath: r.p.InstallPath(), StateDir: r.s.StateDir,
 		Handover: handover{r.p}, Logger: r.log, ReplaceFirst: r.s.ReplaceFirst,
+		KeepVersions: r.s.KeepVersions, KeepBytes: r.s.KeepBytes,
 	})
 	if err != nil {
 		r.log.Error("updating is off", "version", r.s.Version, "err", err)
@@ -93,6 +94,12 @@ func (r *runner) whenActive(ctx context.Context) {
 	defer r.whenDraining(cancel)()
 	if r.lock(ctx) {
 		r.setOff("")
+		watched := make(chan struct{})
+		go func() { // ends with ctx
+			defer close(watched)
+			r.watchStart(ctx)
+		}()
+		defer func() { <-watched }()
 		if r.s.Source != nil {
 			r.log.Info("updating", "generation", r.p.Generation(), "version", r.s.Version, "source", r.s.Source.String())
 		}
@@ -104,6 +111,7 @@ func (r *runner) whenActive(ctx context.Context) {
 	}
 	r.slot <- struct{}{} // waits for the attempt under way; none begins any more
 	r.setOff(offDraining)
+	r.stopAsked()
 	r.unlock()
 }
 

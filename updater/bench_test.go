@@ -22,6 +22,9 @@ func TestMain(m *testing.M) {
 	// The race detector lets every process sleep for a second at its end, unless it is told not to.
 	os.Setenv("GORACE", "atexit_sleep_ms=0")
 	childEnv = append(childEnv, "GORACE")
+	if f := otherProcesses[os.Getenv("UPDATER_TEST_MODE")]; f != nil {
+		os.Exit(f())
+	}
 	if os.Getenv("UPDATER_TEST_DIR") != "" {
 		f, ok := otherProcess[os.Getenv("UPDATER_TEST_MODE")]
 		if !ok {
@@ -34,6 +37,9 @@ func TestMain(m *testing.M) {
 
 // otherProcess is what the test binary does as a child of a test, by its mode; "" stands for all other modes.
 var otherProcess = map[string]func() int{}
+
+// otherProcesses is the same for other tests, by UPDATER_TEST_MODE.
+var otherProcesses = map[string]func() int{}
 
 const linked = "9.9.1-good"
 

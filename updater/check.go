@@ -62,6 +62,9 @@ func (u *Updater) check(ctx context.Context, r Request) (Found, error) {
 		return f, fail(Usage, "no-source", "check for updates: no source is configured")
 	}
 	r.event(Event{Phase: PhaseCheck, Message: u.o.Source.String()})
+	if err := u.inPlace(); err != nil { // a Source keeps its cache there, by path
+		return f, err
+	}
 	offered, err := u.o.Source.Check(ctx, u.query())
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -92,6 +95,11 @@ func (u *Updater) check(ctx context.Context, r Request) (Found, error) {
 	f.Candidate, f.Stop, f.Turn, f.Again, f.late = c.Candidate, c.Stop, c.Turn, c.Again, c.late
 	f.Current, f.Yanked = u.current.Version, u.yanked
 	f.Available = c.Stop == nil && !c.Candidate.Version.IsZero() && !h.has(c.Candidate)
+	if f.Available {
+		if err := u.mayReplace(); err != nil {
+			f.Stop, f.Available = asError(ctx, err, Failed, "io"), false
+		}
+	}
 	return f, nil
 }
 

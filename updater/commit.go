@@ -129,6 +129,10 @@ func (u *Updater) replaceInstalled(t *trial) error {
 	t.onDisk = true
 	u.step("replaced")
 	id, err := identifyFile(u.path)
+	if err == nil && id != t.id {
+		t.onDisk = false // that is theirs, and nothing is put over it
+		return fail(Failed, "replaced-by-someone-else", "%s was replaced by someone else at the same moment", u.path)
+	}
 	if err == nil {
 		u.installed = id
 		err = syncDir(place, ".")
@@ -160,7 +164,11 @@ func (u *Updater) undo(t *trial) error {
 }
 
 func (u *Updater) putBackOf(t *trial) error {
-	if err := u.putBack(t.rec); err != nil {
+	err := u.stillInstalled()
+	if err == nil {
+		err = u.putBack(t.rec)
+	}
+	if err != nil {
 		u.state.Disk = "the previous version could not be put back: " + err.Error()
 		return err
 	}

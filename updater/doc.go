@@ -24,6 +24,9 @@
 // longer each time, and follows at the third time. Nothing below the highest version ever committed is taken from a
 // source; [Updater.Rollback] takes a version that is kept here.
 //
+// A build that serves as a successor and dies whenever it is started cold is caught by [ColdStart], the first call of a server: it counts such
+// starts until one of them went well ([Updater.StartedWell]), and after three that died puts the previous version back and executes it.
+//
 // At every start the installed executable gets a second name in the state directory. So the version that runs
 // can be restored even when somebody else (a package manager, an administrator) has replaced the file and a restart with
 // it (HUP) failed: then [Updater.RestartFailed] lets the status say so, and Rollback puts that copy back.
@@ -33,8 +36,10 @@
 //
 // # What it refuses
 //
-// Unsigned or wrongly signed payloads, for everybody and by whatever flag. A state directory that others may write. An
-// installed file whose owner or capabilities the new one could not be given: the update would take rights away. To
+// Unsigned or wrongly signed payloads, for everybody and by whatever flag. A state directory that others may write: it is opened
+// once, and what lies in it is reached through that descriptor. An
+// installed file whose owner or capabilities the new one could not be given: the update would take rights away. One that cannot be replaced
+// at all (read-only, immutable, noexec). Both before anything is fetched. To
 // run setuid.
 //
 // # The disk

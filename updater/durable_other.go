@@ -33,6 +33,9 @@ func replace(root *os.Root, from string, place *os.Root, at string) error {
 // aside is where the running image goes.
 func aside(name string) string { return name + ".old" }
 
+// clearAside removes what a replacement has left there, once no process runs from it.
+func clearAside(place *os.Root, at string) error { return place.RemoveAll(aside(at)) }
+
 func link(from *os.Root, name string, to *os.Root, second string) error {
 	return os.Link(filepath.Join(from.Name(), name), filepath.Join(to.Name(), second))
 }

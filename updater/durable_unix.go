@@ -51,6 +51,9 @@ func between(from *os.Root, name string, to *os.Root, other string, op string, d
 	return nil
 }
 
+// clearAside has nothing to do: a running image can be replaced here.
+func clearAside(*os.Root, string) error { return nil }
+
 func syncDir(root *os.Root, name string) error {
 	d, err := root.Open(name)
 	if err != nil {

@@ -41,9 +41,10 @@ var ErrBusy = errors.New("another upgrade is under way")
 //	verification  "unsigned", "bad-signature", "bad-comment", "wrong-app", "digest-mismatch", "truncated",
 //	              "too-long", "not-executable", "wrong-format", "wrong-module", "wrong-version", "wrong-image", "damaged"
 //	              (a kept version), "bad-payload", "bad-delta" (cannot be decoded); from a feed also "expired", "rollback", "bad-metadata"
-//	permission    "state-dir", "other-file-system", "setuid", "owner", "xattr"
+//	permission    "state-dir", "other-file-system", "setuid", "owner", "xattr", "read-only", "not-writable", "sticky", "immutable",
+//	              "noexec"
 //	busy          "busy"
-//	undone        what the Handover names ("crashed", "hung", "ill", "commit"), else its text
+//	undone        what the Handover names ("crashed", "hung", "ill", "commit"), else its text; "crash-loop" (cold starts)
 //	temporary     "network", "missing" (nothing is offered), "still-changing", "disk-space",
 //	              "not-found", "wrong-type" (a web page) and "cache" (of its metadata, on this disk) from a feed
 type Error struct {

@@ -63,6 +63,7 @@ type state struct {
 	Failures   []failure       `json:"failures,omitempty"`
 	Disk       string          `json:"disk,omitempty"`
 	Archives   []unpacked      `json:"archives,omitempty"` // the oldest first
+	Cold       *coldStarts     `json:"cold_starts,omitempty"`
 
 	unknown map[string]json.RawMessage
 }
@@ -74,6 +75,8 @@ type record struct {
 	Staged       string         `json:"staged,omitempty"` // name that is executed and renamed, below the state directory
 	ReplaceFirst bool           `json:"replace_first,omitempty"`
 	Process      *process       `json:"process,omitempty"` // the successor
+	Leave        string         `json:"leave,omitempty"`   // of a rollback: why the version that is left goes into quarantine
+	NoWayBack    bool           `json:"no_way_back,omitempty"`
 }
 
 func newState() *state {
@@ -100,7 +103,7 @@ func (s *state) marshal() ([]byte, error) {
 type plainState state
 
 // stateFields are the names that this version knows; the others are kept as they are.
-var stateFields = []string{"schema", "phase", "attempt", "last", "floor", "kept", "hold", "quarantine", "failures", "disk", "archives"}
+var stateFields = []string{"schema", "phase", "attempt", "last", "floor", "kept", "hold", "quarantine", "failures", "disk", "archives", "cold_starts"}
 
 func parseState(b []byte) (*state, error) {
 	s := newState()
@@ -150,7 +153,20 @@ func (u *Updater) readState() (*state, error) {
 	if err != nil {
 		return nil, err
 	}
-	return parseState(b)
+	s, err := parseState(b)
+	if err == nil {
+		s.unskew(u.now())
+	}
+	return s, err
+}
+
+// unskew ends waits that began in the future: the clock was wrong then, or has been set back since.
+func (s *state) unskew(now time.Time) {
+	for i, f := range s.Failures {
+		if now.Before(f.Since) {
+			s.Failures[i].Until = now
+		}
+	}
 }
 
 // loadState sets a damaged file aside and goes on without it: a server must always start. What can be seen
@@ -211,9 +227,7 @@ func (u *Updater) enter(next journalPhase) error {
 func (u *Updater) conclude(a Attempt) error {
 	a.Ended = u.now()
 	if a.Outcome == outcomeCommitted {
-		if v, err := release.ParseVersion(a.To); err == nil && v.Compare(u.state.Floor) > 0 {
-			u.state.Floor = v
-		}
+		u.committed(u.state.Attempt)
 	}
 	if err := u.appendHistory(a); err != nil {
 		u.log.Error("write the history", "err", err)
@@ -227,6 +241,26 @@ func (u *Updater) conclude(a Attempt) error {
 	return err
 }
 
+// committed is what follows from it, also when it is found at a recovery. The caller holds u.mu.
+func (u *Updater) committed(r *record) {
+	s := u.state
+	if v, err := release.ParseVersion(r.To); err == nil && v.Compare(s.Floor) > 0 {
+		s.Floor = v
+	}
+	s.forgive(r.Digest)
+	s.Disk = ""
+	if r.Kind == kindRollback {
+		s.release(r.Digest)
+		if r.Leave != "" {
+			s.quarantine(build{r.From, r.FromDigest}, r.Leave, u.now())
+		}
+	}
+	if err := u.keep(build{r.To, r.Digest}); err != nil {
+		u.log.Warn("keep the new version", "err", err)
+	}
+	s.Cold = s.coldAfter(r)
+}
+
 // sweep removes what nothing refers to: staged versions of ended attempts, kept ones beyond the limit,
 // partial downloads. The caller holds u.mu and the lock.
 func (u *Updater) sweep() {
@@ -236,6 +270,10 @@ func (u *Updater) sweep() {
 	}
 	if a := u.state.Attempt; a != nil {
 		wanted[path.Base(path.Dir(a.Staged))] = true
+	}
+	if place, err := u.place(); err == nil {
+		clearAside(place, u.name) // fails while it runs
+		place.Close()
 	}
 	u.removeBut("versions", wanted)
 	u.removeBut("download", nil)

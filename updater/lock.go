@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path"
+	"strings"
 	"time"
 )
 
@@ -40,11 +41,18 @@ func (u *Updater) settle() error {
 	if err == nil {
 		err = u.keepRunning()
 	}
+	if e := (*Error)(nil); errors.As(err, &e) && (e.Class == Permission || e.Class == Temporary) {
+		u.log.Warn("without a copy of the version that runs", "err", err) // an update will be refused for the same reason
+		err = nil
+	}
 	if err != nil {
 		u.letGo()
 		return err
 	}
 	u.sweep()
+	if dirs := exposed(u.path); len(dirs) > 0 {
+		u.log.Warn("others may replace this program, for they may write directories on the way to it", "path", u.path, "directories", strings.Join(dirs, ", "))
+	}
 	return nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 )
@@ -131,6 +132,24 @@ func TestAdoptACommitBegun(t *testing.T) {
 	}
 	b.wantTidy()
 	b.Unlock()
+}
+
+// TestRecoverWithoutACopy: what cannot be put back is said, and does not keep this installation from its next update.
+func TestRecoverWithoutACopy(t *testing.T) {
+	b := abandoned(t, 1<<30, true)
+	b.open(func(o *Options) { o.Version = "9.9.2-good" })
+	kept := b.versionFile(build{"1.0.0", b.status().Kept[0].Digest})
+	if err := os.WriteFile(kept, []byte("damaged"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	b.lock()
+	if s := b.status(); s.Phase != "idle" || !strings.Contains(s.Disk, "damaged") || s.Last.Outcome != "interrupted" {
+		t.Errorf("status %+v", s)
+	}
+	b.source.offer("9.9.3-good", candidate(t, "9.9.3-good"))
+	if _, err := b.Upgrade(t.Context(), Request{}); err != nil || b.installed() != string(candidate(t, "9.9.3-good")) {
+		t.Errorf("the next update: %v", err)
+	}
 }
 
 func TestAdoptWithNothingToCommit(t *testing.T) {

@@ -15,6 +15,7 @@ type failure struct {
 	Count   int            `json:"count"` // of those that count towards quarantine
 	Tries   int            `json:"tries"` // all of them: they double the wait
 	Until   time.Time      `json:"until"` // not tried again by itself before
+	Since   time.Time      `json:"since,omitzero"`
 }
 
 // mostFailures is how many failed starts put a build into quarantine.
@@ -79,7 +80,7 @@ func (s *state) blame(b build, counts bool, first time.Duration, now time.Time) 
 	}
 	wait := min(first, maxFirstWait) << min(f.Tries, 20)
 	f.Tries++
-	f.Until = now.Add(min(wait, maxWait))
+	f.Since, f.Until = now, now.Add(min(wait, maxWait))
 }
 
 // shortestPrefix is how much of a digest, in hexadecimal digits, is enough to name a build.

@@ -2,6 +2,7 @@ package updater
 
 import (
 	"context"
+	"errors"
 	"path/filepath"
 
 	"github.com/moult-go/moult/release"
@@ -38,13 +39,19 @@ func (u *Updater) recover() error {
 				return diskError(err, "recover the upgrade to %s", r.To)
 			}
 			a.Class, a.Reason, a.Outcome = "", "", outcomeCommitted
+			if r.Leave == reasonCrashLoop {
+				a.Class, a.Reason = Undone, reasonCrashLoop
+			}
 		}
 	case journalHandingOver, journalProbation, journalRollingBack:
 		if replaced {
-			if err := u.putBack(r); err != nil {
+			if err := u.putBack(r); isDamaged(err) {
+				u.state.Disk = err.Error() // there is nothing to wait for: this ends, and an operator knows
+			} else if err != nil {
 				return err
+			} else {
+				a.Outcome = outcomeRolledBack
 			}
-			a.Outcome = outcomeRolledBack
 		}
 		// A build that takes its predecessor along may do so again.
 		u.state.blame(build{r.To, r.Digest}, true, maxFirstWait, u.now())
@@ -53,6 +60,11 @@ func (u *Updater) recover() error {
 	}
 	u.log.Warn("recovered an unfinished upgrade", "attempt", a.ID, "phase", string(phase), "from", a.From, "to", a.To, "outcome", a.Outcome)
 	return u.conclude(a)
+}
+
+func isDamaged(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && e.Reason == "damaged"
 }
 
 // Adopt takes the lock over from a predecessor that died while this process was on probation, and returns
@@ -109,6 +121,5 @@ func (u *Updater) adopt(t *trial, commit func() error) error {
 	defer u.mu.Unlock()
 	a := t.rec.Attempt
 	a.Outcome = outcomeCommitted
-	u.state.forgive(a.Digest)
 	return u.conclude(a)
 }

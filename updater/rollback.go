@@ -7,7 +7,7 @@ import (
 )
 
 // Rollback brings a kept version back ("" for the previous one) the same way, and quarantines the digest it
-// leaves. Where the disk holds a build that is not the one that runs, because somebody else put it there and a
+// leaves, unless r.NoQuarantine. r.Force takes one that is in quarantine, which then is no more. Where the disk holds a build that is not the one that runs, because somebody else put it there and a
 // restart with it failed, the previous one is that which runs: its copy, kept since the start, is put back, and
 // nothing needs a restart.
 func (u *Updater) Rollback(ctx context.Context, r Request) (Outcome, error) {
@@ -20,17 +20,29 @@ func (u *Updater) Rollback(ctx context.Context, r Request) (Outcome, error) {
 	if err != nil {
 		return Outcome{}, err
 	}
-	t := &trial{build: k, platform: release.Host(), path: u.versionFile(k)}
-	if !digestIs(t.path, k.Digest) {
-		return Outcome{}, fail(Verification, "damaged", "roll back to version %s: the copy at %s is gone or damaged", k.Version, t.path)
-	}
-	if err := u.newAttempt(t, "rollback"); err != nil {
+	t, err := u.keptTrial(k)
+	if err != nil {
 		return Outcome{}, err
+	}
+	if err := u.newAttempt(t, kindRollback); err != nil {
+		return Outcome{}, err
+	}
+	if !r.NoQuarantine {
+		t.rec.Leave = "rolled back by hand"
 	}
 	if restore {
 		return u.finish(ctx, r, t, u.restore(r, t))
 	}
 	return u.finish(ctx, r, t, u.proveAndApply(ctx, r, t))
+}
+
+// keptTrial is a rollback to k, whose copy is whole.
+func (u *Updater) keptTrial(k build) (*trial, error) {
+	t := &trial{build: k, platform: release.Host(), path: u.versionFile(k)}
+	if !digestIsIn(u.root, u.keptFile(k), k.Digest) {
+		return nil, fail(Verification, "damaged", "roll back to version %s: the copy at %s is gone or damaged", k.Version, t.path)
+	}
+	return t, nil
 }
 
 // goal chooses the version to go back to, and whether the disk alone has to change.
@@ -51,7 +63,7 @@ func (u *Updater) goal(r Request) (k build, restore bool, err error) {
 		}
 		if q := u.state.quarantined(k.Digest); q != nil && !r.Force {
 			if r.Version != "" {
-				return build{}, false, fail(Policy, "quarantined", "version %s is in quarantine: %s", k.Version, q.Reason)
+				return build{}, false, fail(Policy, "quarantined", "version %s is in quarantine: %s; --force takes it all the same", k.Version, q.Reason)
 			}
 			continue
 		}

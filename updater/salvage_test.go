@@ -1,9 +1,11 @@
 package updater
 
 import (
+	"context"
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/moult-go/moult/release"
 )
@@ -49,6 +51,34 @@ func TestFutureState(t *testing.T) {
 	got, err := os.ReadFile(b.statePath())
 	if err != nil || !strings.Contains(string(got), `"hold"`) || !strings.Contains(string(got), d.String()) {
 		t.Errorf("written: %s, %v", got, err)
+	}
+}
+
+// TestClockJumps: a clock that goes back or ahead does not keep an update away for longer than a wait lasts.
+func TestClockJumps(t *testing.T) {
+	now := time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC)
+	b := newBench(t, nil)
+	open := func() {
+		b.open(func(o *Options) {
+			o.Interval = time.Minute
+			o.Handover = handoverFunc(func(context.Context, string, func() error) error { return &undone{verdict: true} })
+		})
+		b.Updater.now = func() time.Time { return now }
+	}
+	open()
+	b.source.offer("9.9.2-good", candidate(t, "9.9.2-good"))
+	if _, err := b.Upgrade(t.Context(), Request{}); err == nil {
+		t.Fatal("no failure")
+	}
+	for _, jump := range []time.Duration{-365 * 24 * time.Hour, 2 * 365 * 24 * time.Hour, -2 * 365 * 24 * time.Hour} {
+		now = now.Add(jump)
+		open()
+		if f, err := b.Check(t.Context(), Request{}); err != nil || !f.Available {
+			t.Errorf("after a jump of %v: %v, %v", jump, f.Stop, err)
+		}
+	}
+	if h, err := b.History(); err != nil || len(h) != 1 {
+		t.Errorf("history %v, %v", h, err)
 	}
 }
 

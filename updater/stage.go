@@ -43,6 +43,7 @@ type stageAnswer struct {
 	Refused string `json:"refused,omitempty"` // the payload is not what was signed
 	Reason  string `json:"reason,omitempty"`  // of the refusal
 	Failed  string `json:"failed,omitempty"`  // it could not be written
+	Full    bool   `json:"full,omitempty"`    // because the disk is full, or another resource used up
 
 	Length int64          `json:"length,omitempty"` // of what was made
 	Digest release.Digest `json:"digest,omitzero"`
@@ -128,6 +129,8 @@ func (u *Updater) runStage(ctx context.Context, job stageJob) (stageAnswer, erro
 func (j stageJob) refusal(a stageAnswer) error {
 	learned := j.decoding().Learned()
 	switch {
+	case a.Failed != "" && a.Full:
+		return fail(Temporary, "disk-space", "stage: %s", printable(a.Failed, maxWords))
 	case a.Failed != "":
 		return errors.New(printable(a.Failed, maxWords))
 	case a.Refused != "":
@@ -232,7 +235,7 @@ func (j stageJob) layBase() error {
 func (j stageJob) answer(err, decoding error) stageAnswer {
 	var onDisk *fs.PathError
 	if errors.As(err, &onDisk) {
-		return stageAnswer{Failed: err.Error()}
+		return stageAnswer{Failed: err.Error(), Full: isExhausted(err)}
 	}
 	a := stageAnswer{Refused: err.Error()}
 	switch {

@@ -67,6 +67,15 @@ type Quarantined struct {
 	Since   time.Time      `json:"since"`
 }
 
+// The kinds of an Attempt.
+const (
+	kindUpgrade  = "upgrade"
+	kindRollback = "rollback"
+)
+
+// reasonCrashLoop is that of a rollback after cold starts that died.
+const reasonCrashLoop = "crash-loop"
+
 // The outcomes of an Attempt.
 const (
 	outcomeCommitted   = "committed"

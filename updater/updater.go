@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
-	"strings"
 	"sync"
 	"time"
 
@@ -112,6 +111,12 @@ type Options struct {
 	// looked for; a restart, a rollback and the status work.
 	Disabled string
 
+	// KeepVersions is how many versions stay on disk to go back to, that which is installed included. Default 4, and never less than
+	// the installed and the previous one.
+	KeepVersions int
+	// KeepBytes limits the room that they take beside the installed file; the previous one stays all the same. Default 0: no limit.
+	KeepBytes int64
+
 	ProofTimeout time.Duration // default 10 s
 }
 
@@ -174,8 +179,8 @@ func New(o Options) (*Updater, error) {
 			return nil, &Error{Usage, "bad-options", err}
 		}
 	}
-	if o.ProofTimeout < 0 {
-		return nil, fail(Usage, "bad-options", "negative timeout")
+	if o.ProofTimeout < 0 || o.KeepVersions < 0 || o.KeepBytes < 0 {
+		return nil, fail(Usage, "bad-options", "negative timeout or limit")
 	}
 	var err error
 	if u.keepTo, err = release.ParseConstraint(o.Constraint); err != nil {
@@ -207,9 +212,6 @@ func New(o Options) (*Updater, error) {
 		return nil, err
 	}
 	u.dir = u.root.Name()
-	if dirs := exposed(u.path); len(dirs) > 0 {
-		u.log.Warn("others may replace this program", "path", u.path, "because they may write", strings.Join(dirs, ", "))
-	}
 	u.flock = flock.New(filepath.Join(u.dir, lockFile), flock.SetFlag(lockFlags))
 	u.state = newState()
 	return u, nil
@@ -217,11 +219,12 @@ func New(o Options) (*Updater, error) {
 
 // Request is what a person or the loop asks for.
 type Request struct {
-	Version string      // "" for the newest
-	Force   bool        // skip a hold, quarantine and a publisher's halt; never verification, nor a yank
-	Manual  bool        // asked for by a person: allows an explicit Version, waits neither for a rollout nor for a window
-	Patient bool        // waits for both nevertheless: a person wants to know what would happen without being asked for
-	Events  func(Event) // progress; may be nil; must not block
+	Version      string      // "" for the newest
+	Force        bool        // skip a hold, quarantine and a publisher's halt; never verification, nor a yank
+	Manual       bool        // asked for by a person: allows an explicit Version, waits neither for a rollout nor for a window
+	Patient      bool        // waits for both nevertheless: a person wants to know what would happen without being asked for
+	NoQuarantine bool        // of a rollback: the version that is left may come again
+	Events       func(Event) // progress; may be nil; must not block
 }
 
 // now reports whether somebody wants the update as soon as it can be had.

@@ -42,7 +42,7 @@ func (u *Updater) Upgrade(ctx context.Context, r Request) (Outcome, error) {
 	}
 	c := f.Candidate
 	t := &trial{build: build{c.Version.String(), c.identity()}, platform: c.Platform}
-	if err := u.newAttempt(t, "upgrade"); err != nil {
+	if err := u.newAttempt(t, kindUpgrade); err != nil {
 		return Outcome{}, err
 	}
 	return u.finish(ctx, r, t, u.bring(ctx, r, t, c))
@@ -89,8 +89,10 @@ func (u *Updater) begin() (end func(), err error) {
 func (u *Updater) newAttempt(t *trial, kind string) error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if err := errors.Join(u.stillInstalled(), u.inPlace()); err != nil {
-		return err
+	for _, hindrance := range []func() error{u.stillInstalled, u.inPlace, u.mayReplace} {
+		if err := hindrance(); err != nil {
+			return err
+		}
 	}
 	disk, err := u.diskDigest()
 	if err != nil {
@@ -183,6 +185,9 @@ func (u *Updater) fetchAndStage(ctx context.Context, r Request, t *trial, c Cand
 
 func (u *Updater) proveAndApply(ctx context.Context, r Request, t *trial) error {
 	r.event(Event{Phase: PhaseProve, Version: t.build.Version})
+	if err := u.inPlace(); err != nil { // it is executed by its path
+		return err
+	}
 	id, err := identifyFile(t.path)
 	if err != nil {
 		return fail(Failed, "io", "prove version %s: %w", t.build.Version, err)
@@ -209,14 +214,8 @@ func (u *Updater) finish(ctx context.Context, r Request, t *trial, err error) (O
 	a := t.rec.Attempt
 	if err == nil {
 		a.Outcome = outcomeCommitted
-		u.state.forgive(a.Digest)
-		if a.Kind == "rollback" {
-			u.state.quarantine(build{t.rec.From, t.rec.FromDigest}, "rolled back by hand", u.now())
-			u.state.release(a.Digest)
-		}
-		u.state.Disk = ""
-		if err := u.keep(t.build); err != nil {
-			u.log.Warn("keep the new version", "err", err)
+		if t.rec.Leave == reasonCrashLoop {
+			a.Class, a.Reason = Undone, reasonCrashLoop
 		}
 		if err := u.conclude(a); err != nil {
 			// The executable is in place and the journal says committed: the next start ends the attempt.

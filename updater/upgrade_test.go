@@ -94,7 +94,8 @@ func asStrings(phases []Phase) (s []string) {
 
 func TestReplaceAloneManyTimes(t *testing.T) {
 	b := newBench(t, nil)
-	for _, version := range []string{"9.9.2-good", "9.9.3-good", "9.9.4-good", "9.9.5-good", "9.9.6-good", "9.9.7-good"} {
+	for _, version := range []string{"9.9.2-good", "9.9.3-good", "9.9.4-good", "9.9.5-good", "9.9.6-good", "9.9.7-good", "9.9.8-good", "9.9.9-good",
+		"9.91.1-goo", "9.92.1-goo"} {
 		payload := candidate(t, version)
 		b.source.offer(version, payload)
 		out, err := b.Upgrade(t.Context(), Request{})
@@ -107,11 +108,11 @@ func TestReplaceAloneManyTimes(t *testing.T) {
 		b.wantTidy()
 	}
 	out, err := b.Upgrade(t.Context(), Request{})
-	if err != nil || out.Changed || out.To != "9.9.7-good" {
+	if err != nil || out.Changed || out.To != "9.92.1-goo" {
 		t.Errorf("again: %+v, %v; want already current", out, err)
 	}
-	if n := len(b.status().Kept); n != mostKept-1 {
-		t.Errorf("%d versions kept, want %d beside the installed one", n, mostKept-1)
+	if n := len(b.status().Kept); n != defaultKeep-1 {
+		t.Errorf("%d versions kept, want %d beside the installed one", n, defaultKeep-1)
 	}
 }
 
@@ -228,6 +229,32 @@ func TestReplacedBySomeoneElse(t *testing.T) {
 	}
 	_, err = b.Upgrade(t.Context(), Request{Manual: true})
 	wantError(t, err, Failed, "replaced-by-someone-else")
+}
+
+// TestReplaceFirstLeavesWhatSomeoneElseHasPut: what is put back on failure goes over our own file only.
+func TestReplaceFirstLeavesWhatSomeoneElseHasPut(t *testing.T) {
+	const theirs = "the package manager's"
+	b := newBench(t, nil)
+	b.open(func(o *Options) {
+		o.ReplaceFirst = true
+		o.Handover = handoverFunc(func(context.Context, string, func() error) error {
+			if err := errors.Join(os.WriteFile(b.path+".pkg", []byte(theirs), 0o755), os.Rename(b.path+".pkg", b.path)); err != nil {
+				t.Fatal(err)
+			}
+			return &undone{verdict: true, undone: true, guilty: true}
+		})
+	})
+	b.lock()
+	b.source.offer("9.9.2-good", candidate(t, "9.9.2-good"))
+	if _, err := b.Upgrade(t.Context(), Request{}); err == nil || !strings.Contains(err.Error(), "someone else") {
+		t.Errorf("%v", err)
+	}
+	if b.installed() != theirs {
+		t.Error("their file is lost")
+	}
+	if s := b.status(); !strings.Contains(s.Disk, "someone else") {
+		t.Errorf("status says %q", s.Disk)
+	}
 }
 
 func TestCommittedAndYetUndone(t *testing.T) {

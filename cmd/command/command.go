@@ -17,6 +17,12 @@ import (
 // Main is a whole command line for s. It does not return: it exits with one of the codes in the package comment.
 func Main(s server.Service) {
 	role.Act(role.Report{Name: s.Name, Version: s.Version})
+	if dir, ok := aboutToServe(os.Args[1:]); ok {
+		if err := coldStart(s, dir); err != nil {
+			explain(os.Stderr, nameOf(s), err)
+			os.Exit(ExitCode(err))
+		}
+	}
 	root := newRoot(s)
 	err := root.ExecuteContext(context.Background())
 	if err != nil && !isOurs(err) { // cobra's own: an unknown command
@@ -27,7 +33,8 @@ func Main(s server.Service) {
 }
 
 // New returns the commands, to put into a command line of one's own: its flags and commands are free
-// otherwise. Before it opens anything, that program calls role.Act, or New as the first thing in main.
+// otherwise. Before it opens anything, that program calls role.Act, or New as the first thing in main. The command serve counts a
+// cold start when it runs; a program that may fail before that, in reading its configuration say, calls server.ColdStart first.
 func New(s server.Service) []*cobra.Command {
 	role.Act(role.Report{Name: s.Name, Version: s.Version})
 	return newCommands(s)

@@ -13,19 +13,23 @@ func (c cli) rollback() *cobra.Command {
 		w      where
 		source sourceFlags
 		ch     change
+
+		force, noQuarantine bool
 	)
 	cmd := &cobra.Command{
 		Use:   "rollback [VERSION]",
 		Short: "Go back to a version that was kept, the previous one by default",
 		Long: `Bring back the previous version, or VERSION, from what was kept on disk, in the same steps as an upgrade. The
-version that is left is quarantined: it will not be installed again by itself.`,
+version that is left is quarantined, unless --no-quarantine says that it is good: it will not be installed again by itself.`,
 		Args: arguments(1),
 	}
 	w.flags(cmd, c)
 	source.flags(cmd, c)
 	ch.flags(cmd)
+	cmd.Flags().BoolVar(&force, "force", false, "also to a version that is in quarantine, which then is no more")
+	cmd.Flags().BoolVar(&noQuarantine, "no-quarantine", false, "do not quarantine the version that is left")
 	cmd.RunE = c.runE(&ch.json, func(cmd *cobra.Command, args []string) error {
-		var r admin.Request
+		r := admin.Request{Force: force, NoQuarantine: noQuarantine}
 		to := "the previous version"
 		if len(args) > 0 {
 			r.Version, to = args[0], args[0]
@@ -42,7 +46,11 @@ version that is left is quarantined: it will not be installed again by itself.`,
 		if from == "" {
 			from = c.s.Version
 		}
-		if err := ch.confirm(cmd, fmt.Sprintf("%s %s → %s; %s will be quarantined", c.s.Name, from, to, from)); err != nil {
+		plan := fmt.Sprintf("%s %s → %s", c.s.Name, from, to)
+		if !noQuarantine {
+			plan += fmt.Sprintf("; %s will be quarantined", from)
+		}
+		if err := ch.confirm(cmd, plan); err != nil {
 			return err
 		}
 		return ch.run(cmd, c, t, t.Rollback, r)

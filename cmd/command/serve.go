@@ -32,6 +32,8 @@ TERM and INT finish the requests under way and stop; a second one, more than a s
 	fl.DurationVar(&s.DrainTimeout, "drain-timeout", or(s.DrainTimeout, time.Minute), "how long requests under way may take before an old version leaves; negative: for ever")
 	fl.DurationVar(&s.StartTimeout, "start-timeout", or(s.StartTimeout, time.Minute), "how long a new version may take to become ready")
 	fl.DurationVar(&s.HealthInterval, "health-interval", or(s.HealthInterval, time.Second), "time between two looks at a version on probation")
+	fl.IntVar(&s.KeepVersions, "keep", or(s.KeepVersions, 4), "how many versions stay on disk to go back to, the installed one included; at least 2")
+	fl.Int64Var(&s.KeepBytes, "keep-bytes", s.KeepBytes, "most bytes that they take beside the installed one; the previous version stays all the same (default no limit)")
 	fl.BoolVar(&s.ReplaceFirst, "replace-first", s.ReplaceFirst, "replace the executable before the handover, and put it back on failure")
 	if s.Flags != nil {
 		own := flag.NewFlagSet("serve", flag.ContinueOnError)
@@ -58,7 +60,7 @@ func defaultListen(s server.Service) []string {
 	return []string{server.DefaultListen}
 }
 
-func or(d, otherwise time.Duration) time.Duration {
+func or[T time.Duration | int](d, otherwise T) T {
 	if d != 0 {
 		return d
 	}

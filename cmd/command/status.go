@@ -83,6 +83,9 @@ func updaterRows(row func(name, format string, args ...any), u updater.Status) {
 	if u.Disk != "" {
 		row("disk", "%s", u.Disk)
 	}
+	if len(u.Exposed) > 0 {
+		row("exposed", "others may write %s", strings.Join(u.Exposed, ", "))
+	}
 	if a := u.Attempt; a != nil {
 		row("upgrade", "%s → %s  %s  %s", a.From, a.To, a.ID, u.Phase)
 	}

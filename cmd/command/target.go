@@ -113,7 +113,7 @@ func (a *alone) Rollback(ctx context.Context, r admin.Request, events func(updat
 }
 
 func (a *alone) request(r admin.Request, events func(updater.Event)) updater.Request {
-	return updater.Request{Version: r.Version, Force: r.Force, Patient: r.Patient, Manual: true, Events: events}
+	return updater.Request{Version: r.Version, Force: r.Force, Patient: r.Patient, NoQuarantine: r.NoQuarantine, Manual: true, Events: events}
 }
 
 func (a *alone) serving(context.Context) string { return "" }

@@ -54,6 +54,8 @@ type Request struct {
 	Version string `json:"version,omitempty"` // default: the newest; for a rollback the previous one
 	Force   bool   `json:"force,omitempty"`   // also what is quarantined or halted; never what is not verified, or yanked
 	Patient bool   `json:"patient,omitempty"` // for a check: what would happen by itself; it waits for a rollout
+
+	NoQuarantine bool `json:"no_quarantine,omitempty"` // for a rollback: the version that is left may come again
 }
 
 // Check is the answer to a check.
