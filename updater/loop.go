@@ -81,6 +81,7 @@ type loop struct {
 	retry  time.Time // when the last failed build may be tried again
 	turn   time.Time // when this host's share of a rollout comes
 	failed int       // checks in a row that brought no answer
+	busy   time.Time // before which the server does not want to be asked
 	again  time.Time // when a window opens or a hold ends
 	late   time.Duration
 }
@@ -93,10 +94,11 @@ func newLoop(u *Updater) *loop {
 func (l *loop) once(ctx context.Context) bool {
 	u := l.u
 	f, err := u.Check(ctx, Request{})
-	l.retry, l.turn = time.Time{}, time.Time{}
+	l.retry, l.turn, l.busy = time.Time{}, time.Time{}, time.Time{}
 	l.again, l.late = f.Again, f.late
 	if err != nil {
 		l.failed++
+		l.noteBusy(err)
 		return false
 	}
 	l.failed = 0
@@ -112,6 +114,7 @@ func (l *loop) once(ctx context.Context) bool {
 	out, err := u.Upgrade(ctx, Request{})
 	if err != nil {
 		l.noteRetry(f.Candidate.identity())
+		l.noteBusy(err)
 		return false
 	}
 	return out.Changed && out.Restarted
@@ -125,9 +128,19 @@ func (l *loop) noteRetry(d release.Digest) {
 	}
 }
 
-// wait is the time to the next check: as scheduled, or less where a build may be tried again before. It is never nothing.
+func (l *loop) noteBusy(err error) {
+	if d := retryAfter(err); d > 0 {
+		l.busy = l.u.now().Add(d)
+	}
+}
+
+// wait is the time to the next check: as scheduled, or less where a build may be tried again before. It is never nothing. What a server has
+// asked for comes before all that.
 func (l *loop) wait() time.Duration {
 	now := l.u.now()
+	if !l.busy.IsZero() {
+		return l.after(l.rng, max(l.busy.Sub(now), 0))
+	}
 	wait := l.Wait(l.rng, now, l.turn, l.failed)
 	if !l.again.IsZero() {
 		wait = min(wait, l.opening(l.rng, l.again.Sub(now), l.late))

@@ -240,6 +240,44 @@ func TestLoopComesBackSoonAfterAnError(t *testing.T) {
 	}
 }
 
+// TestLoopLeavesABusyServerAlone: what a server asks for is the earliest moment of the next check, whatever else is due, and no two
+// hosts come back together.
+func TestLoopLeavesABusyServerAlone(t *testing.T) {
+	b := newBench(t, func(o *Options) { o.Interval = time.Hour })
+	b.lock()
+	now := time.Now()
+	b.now = func() time.Time { return now }
+	seen := map[time.Duration]bool{}
+	for _, d := range []time.Duration{time.Second, 2 * time.Hour, 1000 * time.Hour} {
+		b.source.err = fail(Temporary, "network", "check: %w", errors.Join(errors.New("one mirror"), waits(0), waits(d)))
+		l := newLoop(b.Updater)
+		l.once(t.Context())
+		least := min(d, maxRetryAfter)
+		for range 20 {
+			w := l.wait()
+			if w < least || w > least+max(least/4, firstRetry) {
+				t.Errorf("Retry-After %v: waits %v", d, w)
+			}
+			seen[w] = true
+		}
+	}
+	if len(seen) < 50 {
+		t.Errorf("%d of 60 waits differ", len(seen))
+	}
+	b.source.err = nil
+	l := newLoop(b.Updater)
+	l.once(t.Context())
+	if w := l.wait(); w < 54*time.Minute {
+		t.Errorf("waits %v after an answer", w)
+	}
+}
+
+// waits is an error of a server that says when to come back.
+type waits time.Duration
+
+func (w waits) Error() string             { return "busy" }
+func (w waits) RetryAfter() time.Duration { return time.Duration(w) }
+
 // TestYankedVersionRuns: status and log tell of it at each change, nothing is done about it.
 func TestYankedVersionRuns(t *testing.T) {
 	log := &lockedBuffer{}

@@ -1,6 +1,7 @@
 package updater
 
 import (
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"time"
@@ -63,8 +64,8 @@ func failing(list []failure, d release.Digest) *failure {
 	return nil
 }
 
-// blame notes a failed attempt with b: it waits longer each time, and if the failure counts, the third one
-// puts the build into quarantine.
+// blame notes a failed attempt with b: it waits longer each time, with jitter, since a build that fails here fails on many hosts; and if
+// the failure counts, the third one puts the build into quarantine.
 func (s *state) blame(b build, counts bool, first time.Duration, now time.Time) {
 	f := s.failing(b.Digest)
 	if f == nil {
@@ -78,9 +79,9 @@ func (s *state) blame(b build, counts bool, first time.Duration, now time.Time) 
 		s.quarantine(b, "start failed 3 times", now)
 		return
 	}
-	wait := min(first, maxFirstWait) << min(f.Tries, 20)
+	wait := min(min(first, maxFirstWait)<<min(f.Tries, 20), maxWait)
 	f.Tries++
-	f.Since, f.Until = now, now.Add(min(wait, maxWait))
+	f.Since, f.Until = now, now.Add(wait+rand.N(wait/4+1))
 }
 
 // shortestPrefix is how much of a digest, in hexadecimal digits, is enough to name a build.

@@ -23,6 +23,31 @@ func (s Schedule) First(r *rand.Rand) time.Duration {
 	return time.Duration(r.Int64N(int64(s.Interval) + 1))
 }
 
+// maxRetryAfter is the longest wait that a server is granted.
+const maxRetryAfter = 24 * time.Hour
+
+// after is the wait that a server has asked for: never less, and up to a quarter, or a minute, more. It has said the same to many hosts.
+func (s Schedule) after(r *rand.Rand, d time.Duration) time.Duration {
+	return d + time.Duration(r.Int64N(int64(max(d/4, firstRetry))+1))
+}
+
+// retryAfter is the longest wait that a server has asked for, in any error of the chain or tree of err: one with a method
+// RetryAfter() time.Duration. It is at most a day, and 0 if none did.
+func retryAfter(err error) (d time.Duration) {
+	if e, ok := err.(interface{ RetryAfter() time.Duration }); ok {
+		d = e.RetryAfter()
+	}
+	switch e := err.(type) {
+	case interface{ Unwrap() error }:
+		d = max(d, retryAfter(e.Unwrap()))
+	case interface{ Unwrap() []error }:
+		for _, one := range e.Unwrap() {
+			d = max(d, retryAfter(one))
+		}
+	}
+	return min(d, maxRetryAfter)
+}
+
 // Wait is the time from a check to the next one: an interval or, where that is sooner, until the host's turn in a rollout comes (the
 // zero Time: none is awaited), or until the next try after so many checks in a row that brought no answer.
 func (s Schedule) Wait(r *rand.Rand, now, turn time.Time, failed int) time.Duration {
