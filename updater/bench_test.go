@@ -171,6 +171,7 @@ func (b *bench) open(change func(*Options)) {
 	if err != nil {
 		b.t.Fatal(err)
 	}
+	u.pause = func(ctx context.Context, _ time.Duration) error { return ctx.Err() }
 	b.Updater = u
 }
 

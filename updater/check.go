@@ -113,7 +113,7 @@ func (u *Updater) host(st *state, offered []Candidate) (Host, error) {
 		Platform: release.Host(), Version: u.version, Installed: installed, Digest: u.current.Digest,
 		Floor: st.Floor, Channel: u.o.Channel, Constraint: u.keepTo, Hold: st.Hold, Quarantine: st.Quarantine, Windows: u.o.Windows,
 		failures: st.Failures,
-		free:     func() (uint64, error) { return freeSpace(u.dir) },
+		free:     u.freeSpace,
 	}
 	if slices.ContainsFunc(offered, func(c Candidate) bool { return c.Rollout != nil }) {
 		if h.Seed, err = u.seed(); err != nil {
@@ -121,6 +121,13 @@ func (u *Updater) host(st *state, offered []Candidate) (Host, error) {
 		}
 	}
 	return h, nil
+}
+
+// freeSpace is what a download may take: what is free, and what is there of an earlier one, which is gone on with or goes.
+func (u *Updater) freeSpace() (uint64, error) {
+	free, err := freeSpace(u.dir)
+	_, have := keptPart(u.root, u.now())
+	return free + uint64(have), err
 }
 
 // noteYanked remembers whether the build that runs was withdrawn, and says so at each change. Nothing is restarted for it:

@@ -7,7 +7,8 @@
 //		check → fetch → verify → stage → prove → hand over → commit | roll back
 //
 //	  - check: a [Source] names candidates; policy chooses one or stops for a named reason;
-//	  - fetch, verify: into a private directory, no more than the signed length, against the signed SHA-256;
+//	  - fetch, verify: into a private directory, no more than the signed length, against the signed SHA-256; what was broken off is gone on
+//	    with, also by the next process;
 //	  - stage: a short-lived child of our own executable decodes the payload, verifies again (minisign too, where there is a
 //	    signature) and writes the file that will be executed, with owner, mode and attributes of the installed one;
 //	  - prove: header, build information, then the candidate's own report, run in a clean environment;
@@ -51,7 +52,7 @@
 //	.hello.d/history.jsonl                       one line for each attempt that ended
 //	.hello.d/lock                                held by the one process that may change any of this
 //	.hello.d/feed/                               trusted metadata
-//	.hello.d/download/                           emptied at every start
+//	.hello.d/download/                           a download under way, or one that broke off within the last week
 //	.hello.d/instances/                          of package server
 //
 // A unit file for a service that updates itself gives it a directory of its own:

@@ -2,57 +2,89 @@ package updater
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
-	"hash"
-	"os"
+	"math/rand/v2"
 	"path/filepath"
+	"time"
 
 	"github.com/moult-go/moult/release"
 )
 
+// A download that breaks off is tried again a few times before the attempt ends: with resuming that is cheap, and most networks come back
+// within seconds. The waits double, with jitter: a server that fell over under its clients must not get them all back at once.
+const (
+	mostTries = 5
+	firstWait = time.Second
+)
+
 // fetch brings one payload of c into the private download directory: no more than its signed length, and
-// verified before anything else opens it. The caller removes the file.
+// verified before anything else opens it. It goes on with what an earlier attempt left. The caller removes the file.
 func (u *Updater) fetch(ctx context.Context, r Request, c Candidate, p way) (string, error) {
-	name := "download/" + p.SHA256.Short() + ".part"
-	f, err := createFresh(u.root, name, 0o600)
+	version := c.Version.String()
+	if other, _ := keptPart(u.root, u.now()); other != "" && other != partName(p.SHA256) {
+		removePart(u.root, other) // one at the most
+	}
+	w, err := openPart(u.root, p.Payload, func(done int64) {
+		r.event(Event{Phase: PhaseFetch, Version: version, Done: done, Total: p.Length})
+	})
 	if err != nil {
-		return "", diskError(err, "fetch version %s", c.Version)
+		return "", diskError(err, "fetch version %s", version)
 	}
-	w := &download{
-		f:    f,
-		hash: sha256.New(),
-		left: p.Length,
-		note: func(done int64) {
-			r.event(Event{Phase: PhaseFetch, Version: c.Version.String(), Done: done, Total: p.Length})
-		},
-	}
-	r.event(Event{Phase: PhaseFetch, Version: c.Version.String(), Total: p.Length, Message: p.what()})
+	r.event(Event{Phase: PhaseFetch, Version: version, Done: w.done, Total: p.Length, Message: p.what()})
 	u.step("fetch")
-	err = u.o.Source.Fetch(ctx, u.query(), p.Payload, w)
-	if cerr := f.Close(); err == nil {
-		err = cerr
+	if err := u.fetchWithTries(ctx, c, p, w); err != nil {
+		e := asError(ctx, err, Failed, "io")
+		w.leave(e.Class == Temporary || e.Reason == "interrupted")
+		return "", e
 	}
-	if err = u.fetched(ctx, c, p, w, err); err != nil {
-		u.root.Remove(name)
-		return "", err
+	if err := w.f.Close(); err != nil {
+		removePart(u.root, w.name)
+		return "", diskError(err, "fetch version %s", version)
 	}
 	u.step("fetched")
-	return filepath.Join(u.dir, name), nil
+	return filepath.Join(u.dir, w.name), nil
+}
+
+// fetchWithTries asks the source again when a download broke off, unless the server has said when to come back.
+func (u *Updater) fetchWithTries(ctx context.Context, c Candidate, p way, w *part) error {
+	for try, wait := 1, firstWait; ; try, wait = try+1, 2*wait {
+		had := w.done
+		w.begun = false
+		err := u.fetched(ctx, c, p, w, u.o.Source.Fetch(ctx, u.query(), p.Payload, w))
+		var e *Error
+		brokeOff := errors.As(err, &e) && e.Reason == "network" && w.err == nil && (try > 1 || w.done > had)
+		if !brokeOff || retryAfter(err) > 0 || try == mostTries {
+			return err
+		}
+		u.log.Info("the download broke off", "version", c.Version.String(), "bytes", w.done, "of", p.Length, "try", try, "err", err)
+		if u.pause(ctx, wait/2+rand.N(wait)) != nil {
+			return asError(ctx, err, Temporary, "network")
+		}
+	}
+}
+
+// pause waits for d, or until ctx ends.
+func pause(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(d):
+		return nil
+	}
 }
 
 // fetched judges a download. What we found ourselves counts before what the source said.
-func (u *Updater) fetched(ctx context.Context, c Candidate, p way, w *download, err error) error {
+func (u *Updater) fetched(ctx context.Context, c Candidate, p way, w *part, err error) error {
 	switch {
 	case w.err != nil:
 		return w.err
 	case err != nil:
 		return asError(ctx, fmt.Errorf("fetch version %s from %s: %w", c.Version, u.o.Source, err), Temporary, "network")
-	case w.left > 0:
-		return fail(Verification, "truncated", "fetch version %s: %d of %d bytes", c.Version, p.Length-w.left, p.Length)
+	case w.done < w.length:
+		return fail(Verification, "truncated", "fetch version %s: %d of %d bytes", c.Version, w.done, w.length)
 	}
-	if d := release.Digest(w.hash.Sum(nil)); d != p.SHA256 {
+	if d := w.Sum(); d != p.SHA256 {
 		return fail(Verification, "digest-mismatch", "fetch version %s: sha256 is %s, want %s", c.Version, d, p.SHA256)
 	}
 	return nil
@@ -82,41 +114,4 @@ func (u *Updater) verifySignature(c Candidate, p way, payload string) error {
 		return fail(Verification, "bad-comment", "verify version %s: it is signed as version %s for %s", c.Version, said.Version, said.Platform)
 	}
 	return nil
-}
-
-// download counts, hashes and bounds what a Source writes.
-type download struct {
-	f     *os.File
-	hash  hash.Hash
-	left  int64
-	done  int64
-	noted int64
-	note  func(done int64)
-	err   error
-}
-
-// noteEvery is the number of bytes between two events of progress.
-const noteEvery = 1 << 18
-
-func (w *download) Write(p []byte) (int, error) {
-	if w.err != nil {
-		return 0, w.err
-	}
-	if int64(len(p)) > w.left {
-		w.err = fail(Verification, "too-long", "the download is longer than the %d bytes that were signed", w.done+w.left)
-		return 0, w.err
-	}
-	n, err := w.f.Write(p)
-	w.hash.Write(p[:n])
-	w.left -= int64(n)
-	w.done += int64(n)
-	if w.done-w.noted >= noteEvery || w.left == 0 {
-		w.noted = w.done
-		w.note(w.done)
-	}
-	if err != nil {
-		w.err = diskError(err, "write the download")
-		return n, w.err
-	}
-	return n, nil
 }

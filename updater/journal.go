@@ -276,7 +276,11 @@ func (u *Updater) sweep() {
 		place.Close()
 	}
 	u.removeBut("versions", wanted)
-	u.removeBut("download", nil)
+	if name, _ := keptPart(u.root, u.now()); name != "" {
+		u.removeBut(downloadDir, map[string]bool{path.Base(name): true, path.Base(besidePart(name)): true})
+	} else {
+		u.removeBut(downloadDir, nil)
+	}
 }
 
 func (u *Updater) removeBut(dir string, wanted map[string]bool) {

@@ -135,6 +135,7 @@ type Updater struct {
 	flock   *flock.Flock
 	now     func() time.Time
 	step    func(point string) // tests end the process here
+	pause   func(context.Context, time.Duration) error
 	image   func(pid int) (os.FileInfo, error)
 
 	mu        sync.Mutex
@@ -164,7 +165,7 @@ type build struct {
 // and does not update.
 func New(o Options) (*Updater, error) {
 	role.Act(role.Report{Name: o.Name, Version: o.Version})
-	u := &Updater{log: o.Logger, now: time.Now, step: func(string) {}, image: image, inherited: role.Current() == role.Successor}
+	u := &Updater{log: o.Logger, now: time.Now, step: func(string) {}, pause: pause, image: image, inherited: role.Current() == role.Successor}
 	if u.log == nil {
 		u.log = slog.New(slog.DiscardHandler)
 	}

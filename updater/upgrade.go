@@ -163,7 +163,7 @@ func (u *Updater) fetchAndStage(ctx context.Context, r Request, t *trial, c Cand
 	if err != nil {
 		return err
 	}
-	defer u.root.Remove("download/" + filepath.Base(payload))
+	defer removePart(u.root, downloadDir+"/"+filepath.Base(payload))
 	version := t.build.Version
 	r.event(Event{Phase: PhaseVerify, Version: version, Message: "sha256 " + c.identity().String()})
 	if err := u.verifySignature(c, p, payload); err != nil {
