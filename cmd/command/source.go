@@ -13,6 +13,8 @@ import (
 // sourceFlags say where releases come from. They go before what the program itself says.
 type sourceFlags struct {
 	feed, root string
+	mirrors    []string
+	caFile     string
 	watch, key string
 	channel    string
 }
@@ -21,6 +23,8 @@ func (f *sourceFlags) flags(cmd *cobra.Command, c cli) {
 	fl := cmd.Flags()
 	fl.StringVar(&f.feed, "feed", "", "URL of a signed feed of releases; needs --root")
 	fl.StringVar(&f.root, "root", "", "file with the feed's first root metadata")
+	fl.StringArrayVar(&f.mirrors, "mirror", nil, "another URL of the same feed; may be repeated")
+	fl.StringVar(&f.caFile, "ca-file", "", "PEM file of certificate authorities to trust beside the system's")
 	fl.StringVar(&f.watch, "watch", "", "path where new executables are dropped; needs --minisign-key")
 	fl.StringVar(&f.key, "minisign-key", "", "file with the minisign public key for --watch")
 	fl.StringVar(&f.channel, "channel", c.s.Channel, "channel of releases (default stable)")
@@ -36,6 +40,8 @@ func (f *sourceFlags) apply(s *server.Service) error {
 		return usage("--feed and --watch exclude each other")
 	case (f.feed == "") != (f.root == ""):
 		return usage("--feed and --root need each other")
+	case f.feed == "" && (len(f.mirrors) > 0 || f.caFile != ""):
+		return usage("--mirror and --ca-file need --feed")
 	case (f.watch == "") != (f.key == ""):
 		return usage("--watch and --minisign-key need each other")
 	case f.feed != "":
@@ -43,7 +49,7 @@ func (f *sourceFlags) apply(s *server.Service) error {
 		if err != nil {
 			return err
 		}
-		s.Source = feed.New(f.feed, root)
+		s.Source = feed.NewWith(f.feed, root, feed.Options{Mirrors: f.mirrors, CAFile: f.caFile})
 	case f.watch != "":
 		key, err := readTrust("--minisign-key", f.key)
 		if err != nil {

@@ -23,6 +23,7 @@ const DefaultInterval = 6 * time.Hour
 type Source struct {
 	url  string
 	root []byte
+	o    Options
 
 	mu     sync.Mutex
 	client *tuf.Client // made by the first use: the cache is named by the Query
@@ -30,7 +31,21 @@ type Source struct {
 
 // New returns the source that reads the feed at url (http or https), trusting root: the file that
 // `moult init` says to embed.
-func New(url string, root []byte) updater.Source { return &Source{url: url, root: root} }
+func New(url string, root []byte) updater.Source { return NewWith(url, root, Options{}) }
+
+// Options says how else a feed is reached; the zero value is that of New.
+type Options struct {
+	// Mirrors are further URLs that have the same feed, metadata and payloads. They need not be trusted. When one cannot be reached, or is
+	// behind or wrong, the next is asked; the one that answered last is asked first.
+	Mirrors []string
+	// CAFile names a PEM file of certificate authorities to trust beside the system's.
+	CAFile string
+}
+
+// NewWith is New with options. What is wrong with them is the error of the first check.
+func NewWith(url string, root []byte, o Options) updater.Source {
+	return &Source{url: url, root: root, o: o}
+}
 
 // String names the feed, without a password.
 func (s *Source) String() string {
@@ -50,7 +65,9 @@ func (s *Source) open(q updater.Query) (*tuf.Client, error) {
 	if s.client != nil {
 		return s.client, nil
 	}
-	c, err := tuf.NewClient(s.url, s.root, q.CacheDir, tuf.ClientOptions{App: q.App, UserAgent: "moult (" + q.App + ")", Logger: q.Logger})
+	c, err := tuf.NewClient(s.url, s.root, q.CacheDir, tuf.ClientOptions{
+		App: q.App, UserAgent: "moult (" + q.App + ")", Mirrors: s.o.Mirrors, CAFile: s.o.CAFile, Logger: q.Logger,
+	})
 	if err != nil {
 		return nil, &updater.Error{Class: updater.Usage, Reason: "bad-options", Err: err}
 	}
@@ -114,7 +131,7 @@ func offer(offered []updater.Candidate, ix *release.Index) []updater.Candidate {
 	return offered
 }
 
-// Fetch streams a payload.
+// Fetch streams a payload. It goes on where dst stops, if dst is a transfer.Sink, as the Updater's is.
 func (s *Source) Fetch(ctx context.Context, q updater.Query, p release.Payload, dst io.Writer) error {
 	client, err := s.open(q)
 	if err != nil {
