@@ -76,14 +76,15 @@ func TestMain(m *testing.M) {
 //	keys                     a minisign key pair: key.key and key.pub
 //	install VERSION          the executable of that build to opt/app
 //	drop VERSION [as=V] [platform=P] [unsigned] [wrongly-signed] [truncated] [other-machine]   to drop/app, with its signature
-//	serve ARG…               starts opt/app serve on $addr in the background, with the log in the file log; waits until it serves
+//	serve [NAME=VALUE] ARG…  starts opt/app serve on $addr in the background, with the log in the file log; waits until it serves
+//	instance NAME            what follows is about another server of the same executable, with its log in log-NAME
 //	load                     clients that never retry
 //	lost N                   ends the load: at most N requests were lost
 //	serves VERSION           waits until that version answers
 //	log REGEXP               waits until the log has a line like this
 //	exits CODE COMMAND ARG…  runs a program that must end with exactly this code
 //	signal NAME              sends a signal to the process that serves
-//	alone                    waits until one process is left
+//	alone                    waits until one process of each server is left
 //	stop                     sends TERM to the first process of the line and waits until none is left
 //	killall, killfirst       kill -9, of all processes or of the first
 //	servefeed DIR            serves a feed with cmd/app, on $feed
@@ -106,7 +107,8 @@ func TestStories(t *testing.T) {
 			e.Setenv("addr", addr)
 			e.Setenv("bin", bin)
 			e.Setenv("PATH", filepath.Join(e.WorkDir, "opt")+":"+bin+":"+os.Getenv("PATH"))
-			e.Values["story"] = &story{dir: e.WorkDir, addr: addr, bin: bin, originals: map[string][]byte{}}
+			first := &served{addr: addr, log: "log"}
+			e.Values["story"] = &story{dir: e.WorkDir, bin: bin, served: first, all: []*served{first}, originals: map[string][]byte{}}
 			for _, d := range []string{"opt", "drop", "www"} {
 				if err := os.MkdirAll(filepath.Join(e.WorkDir, d), 0o755); err != nil {
 					return err
@@ -117,7 +119,7 @@ func TestStories(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"keys": command((*story).keys), "install": command((*story).install), "drop": command((*story).drop),
-			"serve": command((*story).serve), "load": command((*story).startLoad), "lost": command((*story).lost),
+			"serve": command((*story).serve), "instance": command((*story).instance), "load": command((*story).startLoad), "lost": command((*story).lost),
 			"serves": command((*story).serves), "log": command((*story).logs), "exits": command((*story).exits),
 			"signal": command((*story).signal), "alone": command((*story).alone), "stop": command((*story).stop),
 			"killall": command((*story).killAll), "killfirst": command((*story).killFirst), "servefeed": command((*story).serveFeed),
@@ -129,11 +131,18 @@ func TestStories(t *testing.T) {
 
 // story is one script under way.
 type story struct {
-	dir, addr, bin string
-	cmd            *exec.Cmd
-	load           *gracetest.Load
-	supervisor     *supervisor       // nil: none
-	originals      map[string][]byte // of files that the story spoiled or took away
+	dir, bin  string
+	*served   // the server that the words are about
+	all       []*served
+	originals map[string][]byte // of files that the story spoiled or took away
+}
+
+// served is a server of the story.
+type served struct {
+	addr, log  string
+	cmd        *exec.Cmd
+	load       *gracetest.Load
+	supervisor *supervisor // nil: none
 }
 
 func command(f func(*story, *testscript.TestScript, []string) error) func(*testscript.TestScript, bool, []string) {
@@ -147,14 +156,13 @@ func command(f func(*story, *testscript.TestScript, []string) error) func(*tests
 
 // end kills whatever the story has started.
 func (s *story) end() {
-	if s.load != nil {
-		s.load.Stop()
-	}
-	if s.supervisor != nil {
-		s.supervisor.stop()
-	}
-	if s.cmd == nil {
-		return
+	for _, one := range s.all {
+		if one.load != nil {
+			one.load.Stop()
+		}
+		if one.supervisor != nil {
+			one.supervisor.stop()
+		}
 	}
 	until(func() bool {
 		for _, pid := range s.pids() {
@@ -162,7 +170,25 @@ func (s *story) end() {
 		}
 		return len(s.pids()) == 0
 	})
-	s.cmd.Wait()
+	for _, one := range s.all {
+		if one.cmd != nil {
+			one.cmd.Wait()
+		}
+	}
+}
+
+func (s *story) instance(_ *testscript.TestScript, args []string) error {
+	log := "log-" + args[0]
+	for _, one := range s.all {
+		if one.log == log {
+			s.served = one
+			return nil
+		}
+	}
+	addr, err := freeAddress()
+	s.served = &served{addr: addr, log: log}
+	s.all = append(s.all, s.served)
+	return err
 }
 
 // pids finds the processes of the story by their working directory.
@@ -269,19 +295,24 @@ func (s *story) sign(file, key, version, platform string) error {
 }
 
 func (s *story) serve(ts *testscript.TestScript, args []string) error {
-	out, err := os.OpenFile(filepath.Join(s.dir, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	out, err := os.OpenFile(filepath.Join(s.dir, s.log), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
 	defer out.Close()
+	env := os.Environ()
+	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
+		env, args = append(env, args[0]), args[1:]
+	}
 	s.cmd = exec.Command(filepath.Join(s.dir, "opt", "app"), append([]string{"serve", "--listen", s.addr, "--dir", "www", "--debug-sleep"}, args...)...)
+	s.cmd.Env = env
 	s.cmd.Dir, s.cmd.Stdout, s.cmd.Stderr = s.dir, out, out
 	if err := s.cmd.Start(); err != nil {
 		return err
 	}
 	go s.cmd.Process.Wait()
 	if !until(func() bool { _, err := s.version(); return err == nil }) {
-		return fmt.Errorf("does not serve; log:\n%s", s.log())
+		return fmt.Errorf("does not serve; log:\n%s", s.logged())
 	}
 	return nil
 }
@@ -296,8 +327,8 @@ func (s *story) version() (string, error) {
 	return res.Header.Get("X-Version"), nil
 }
 
-func (s *story) log() string {
-	b, _ := os.ReadFile(filepath.Join(s.dir, "log"))
+func (s *story) logged() string {
+	b, _ := os.ReadFile(filepath.Join(s.dir, s.log))
 	return string(b)
 }
 
@@ -325,7 +356,7 @@ func (s *story) lost(ts *testscript.TestScript, args []string) error {
 func (s *story) serves(_ *testscript.TestScript, args []string) error {
 	var got string
 	if !until(func() bool { got, _ = s.version(); return got == args[0] }) {
-		return fmt.Errorf("version %q answers, want %s; log:\n%s", got, args[0], s.log())
+		return fmt.Errorf("version %q answers, want %s; log:\n%s", got, args[0], s.logged())
 	}
 	return nil
 }
@@ -335,8 +366,8 @@ func (s *story) logs(_ *testscript.TestScript, args []string) error {
 	if err != nil {
 		return err
 	}
-	if !until(func() bool { return re.MatchString(s.log()) }) {
-		return fmt.Errorf("no line like %q in the log:\n%s", args[0], s.log())
+	if !until(func() bool { return re.MatchString(s.logged()) }) {
+		return fmt.Errorf("no line like %q in the log:\n%s", args[0], s.logged())
 	}
 	return nil
 }
@@ -356,7 +387,7 @@ func (s *story) exits(ts *testscript.TestScript, args []string) error {
 		return err
 	}
 	if got != want {
-		return fmt.Errorf("exit status %d, want %d; log:\n%s", got, want, s.log())
+		return fmt.Errorf("exit status %d, want %d; log:\n%s", got, want, s.logged())
 	}
 	return nil
 }
@@ -370,8 +401,14 @@ func (s *story) signal(_ *testscript.TestScript, args []string) error {
 }
 
 func (s *story) alone(*testscript.TestScript, []string) error {
-	if !until(func() bool { return len(s.pids()) == 1 }) {
-		return fmt.Errorf("%d processes are left; log:\n%s", len(s.pids()), s.log())
+	servers := 0
+	for _, one := range s.all {
+		if one.cmd != nil || one.supervisor != nil {
+			servers++
+		}
+	}
+	if !until(func() bool { return len(s.pids()) == servers }) {
+		return fmt.Errorf("%d processes are left; log:\n%s", len(s.pids()), s.logged())
 	}
 	return nil
 }
@@ -396,7 +433,7 @@ func (s *story) killFirst(*testscript.TestScript, []string) error {
 
 func (s *story) allGone() error {
 	if !until(func() bool { return len(s.pids()) == 0 }) {
-		return fmt.Errorf("%d processes are left; log:\n%s", len(s.pids()), s.log())
+		return fmt.Errorf("%d processes are left; log:\n%s", len(s.pids()), s.logged())
 	}
 	return nil
 }

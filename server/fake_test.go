@@ -124,6 +124,7 @@ type fakeEngine struct {
 	upgrade  func(context.Context, updater.Request) (updater.Outcome, error)
 	lockErr  atomic.Pointer[error]
 	proofErr atomic.Pointer[error]
+	replaced chan struct{} // a token for each time
 
 	mu    sync.Mutex
 	calls []string
@@ -154,6 +155,15 @@ func (u *fakeEngine) Run(ctx context.Context) error {
 	<-ctx.Done()
 	u.note("run ends")
 	return ctx.Err()
+}
+
+func (u *fakeEngine) Replaced(ctx context.Context) error {
+	select {
+	case <-u.replaced:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 func (u *fakeEngine) ProveInstalled(context.Context) error {

@@ -55,6 +55,7 @@ type engine interface {
 	Upgrade(context.Context, updater.Request) (updater.Outcome, error)
 	Rollback(context.Context, updater.Request) (updater.Outcome, error)
 	Run(context.Context) error
+	Replaced(context.Context) error
 	ProveInstalled(context.Context) error
 	RestartFailed(error)
 	StartedWell() error
@@ -75,6 +76,7 @@ type runner struct {
 	unusable  error
 	assembled chan struct{} // closed when p and u are set: signals may come before
 	health    *health
+	lockRetry time.Duration
 	listening []net.Listener
 	place     place        // of the admin socket; zero if there is none
 	failed    atomic.Value // error before readiness, for the predecessor to read
@@ -118,7 +120,7 @@ func Run(ctx context.Context, s Service) error {
 }
 
 func newRunner(s Service) *runner {
-	r := &runner{s: s, log: s.Logger, since: time.Now(), assembled: make(chan struct{}), settled: make(chan struct{}), slot: make(chan struct{}, 1)}
+	r := &runner{s: s, log: s.Logger, since: time.Now(), assembled: make(chan struct{}), settled: make(chan struct{}), slot: make(chan struct{}, 1), lockRetry: lockRetry}
 	r.health = newHealth(s.Health, s.HealthInterval)
 	return r
 }
@@ -256,7 +258,7 @@ func (r *runner) vote(ctx context.Context) error {
 	return r.health.ask(ctx)
 }
 
-// hangup is what HUP and USR2 do: start what stands at the install path. It is proven first, and not verified.
+// hangup is what HUP and USR2 do, and follow: start what stands at the install path. It is proven first, and not verified.
 func (r *runner) hangup(ctx context.Context) error {
 	<-r.assembled
 	var err error

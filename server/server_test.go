@@ -248,6 +248,60 @@ func TestHangup(t *testing.T) {
 	}
 }
 
+// TestFollows: what somebody else puts at the install path is proven and handed over to, with the lock and without, and a failure leaves this
+// process serving and looking.
+func TestFollows(t *testing.T) {
+	for _, locked := range []bool{true, false} {
+		b := newBench(t, Service{})
+		if !locked {
+			busy := error(&updater.Error{Class: updater.Busy, Err: updater.ErrBusy})
+			b.u.lockErr.Store(&busy)
+		}
+		b.u.replaced = make(chan struct{})
+		crashed := &grace.HandoverError{Cause: grace.CauseCrashed, Path: "p", Err: errors.New("killed")}
+		handovers := 0
+		b.p.handover = func(_ context.Context, path string, commit func() error) error {
+			if path != b.p.install || commit != nil {
+				t.Errorf("handed over to %s", path)
+			}
+			if handovers++; handovers == 1 {
+				return crashed
+			}
+			return nil
+		}
+		b.start()
+		follow := func(want ...string) {
+			t.Helper()
+			b.u.replaced <- struct{}{}
+			b.wait("the restart", func() bool {
+				said := slices.DeleteFunc(b.u.said(), func(call string) bool { return call == "lock" || call == "run" })
+				return slices.Equal(said, want)
+			})
+		}
+		follow("prove", "restart failed")
+		if b.r.Status().RestartError == "" {
+			t.Error("status says nothing")
+		}
+		follow("prove", "restart failed", "prove", "restart good")
+		if err := b.finish(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// TestTakesTheLockOver when the instance that updated is gone.
+func TestTakesTheLockOver(t *testing.T) {
+	b := newBench(t, Service{})
+	b.r.lockRetry = time.Millisecond
+	busy := error(&updater.Error{Class: updater.Busy, Err: updater.ErrBusy})
+	b.u.lockErr.Store(&busy)
+	b.start()
+	b.wait("the reason", func() bool { return b.r.Status().Updates.Reason == offLock })
+	b.u.lockErr.Store(nil)
+	b.wait("the update loop", func() bool { return slices.Contains(b.u.said(), "run") && b.r.Status().Updates.On })
+	b.finish()
+}
+
 // TestHangupProvesFirst: what does not even start is not started with our sockets.
 func TestHangupProvesFirst(t *testing.T) {
 	b := newBench(t, Service{})

@@ -58,6 +58,9 @@ type Service struct {
 	// limits the room that they take beside the installed file, the previous one stays all the same: default 0, no limit.
 	KeepVersions int
 	KeepBytes    int64
+	// FollowInstalled restarts with what others put at the path of the executable, such as a package manager, as HUP would. Of
+	// several instances of one executable, those that do not update it always do so. Default: HUP asks for it.
+	FollowInstalled bool
 
 	Logger *slog.Logger // default: text on standard error
 }

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/moult-go/moult/updater"
@@ -17,7 +18,7 @@ const (
 
 const (
 	offStarting = "this process is not the only generation yet"
-	offLock     = "another instance holds the update lock"
+	offLock     = "another instance holds the update lock, and this one follows it"
 	offDraining = "this process drains"
 )
 
@@ -30,6 +31,7 @@ func (r *runner) openUpdater(open func(updater.Options) (engine, error)) {
 		InstallPath: r.p.InstallPath(), StateDir: r.s.StateDir,
 		Handover: handover{r.p}, Logger: r.log, ReplaceFirst: r.s.ReplaceFirst,
 		KeepVersions: r.s.KeepVersions, KeepBytes: r.s.KeepBytes,
+		FollowInstalled: r.s.FollowInstalled,
 	})
 	if err != nil {
 		r.log.Error("updating is off", "version", r.s.Version, "err", err)
@@ -75,8 +77,8 @@ func (h handover) Handover(ctx context.Context, path string, commit func() error
 	return h.p.Handover(context.WithoutCancel(ctx), path, commit)
 }
 
-// whenActive is what only one process may do: answer on the admin socket, hold the update lock, update. It
-// ends when this process drains, and with the lock given up.
+// whenActive is what only one process of a line may do: answer on the admin socket, hold the update lock and update, or follow the instance
+// that does. It ends when this process drains, and with the lock given up.
 func (r *runner) whenActive(ctx context.Context) {
 	select {
 	case <-r.p.Active():
@@ -92,6 +94,8 @@ func (r *runner) whenActive(ctx context.Context) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer r.whenDraining(cancel)()
+	var following sync.WaitGroup
+	following.Go(func() { r.follow(ctx) })
 	if r.lock(ctx) {
 		r.setOff("")
 		watched := make(chan struct{})
@@ -109,10 +113,21 @@ func (r *runner) whenActive(ctx context.Context) {
 		}
 		<-ctx.Done()
 	}
+	following.Wait()
 	r.slot <- struct{}{} // waits for the attempt under way; none begins any more
 	r.setOff(offDraining)
 	r.stopAsked()
 	r.unlock()
+}
+
+// follow hands over to what somebody else puts at the install path, as HUP does: the update of another instance, or a package manager's.
+func (r *runner) follow(ctx context.Context) {
+	for r.u.Replaced(ctx) == nil {
+		r.log.Info("the installed executable was replaced: restarting", "version", r.s.Version, "path", r.p.InstallPath())
+		if err := r.hangup(context.WithoutCancel(ctx)); err != nil {
+			r.log.Error("serving on: the restart failed", "version", r.s.Version, "path", r.p.InstallPath(), "err", err)
+		}
+	}
 }
 
 // lock takes the update lock, however long it takes: the predecessor lets go soon, another instance at its end.
@@ -130,7 +145,7 @@ func (r *runner) lock(ctx context.Context) bool {
 		case ctx.Err() != nil:
 			return false
 		case errors.Is(err, updater.ErrBusy) && !said:
-			r.log.Warn("serving without updating: another instance holds the update lock", "version", r.s.Version)
+			r.log.Info("following the instance that holds the update lock", "version", r.s.Version)
 			r.setOff(offLock)
 			said = true
 		case !errors.Is(err, updater.ErrBusy):
@@ -140,7 +155,7 @@ func (r *runner) lock(ctx context.Context) bool {
 			return false
 		}
 		select {
-		case <-time.After(lockRetry):
+		case <-time.After(r.lockRetry):
 		case <-ctx.Done():
 			return false
 		}

@@ -32,6 +32,9 @@
 // can be restored even when somebody else (a package manager, an administrator) has replaced the file and a restart with
 // it (HUP) failed: then [Updater.RestartFailed] lets the status say so, and Rollback puts that copy back.
 //
+// Of several processes of one executable the one that holds the lock updates. [Updater.Replaced] tells the others when to hand over to what it has
+// committed, or to what a package manager has put there; they change nothing on the disk.
+//
 // A candidate may come as a delta from the executable that is installed, which counts by its digest. Whatever goes wrong with a delta, the
 // full payload is taken in the same attempt. Formats are registered with package release; package updater/feed brings those of a feed.
 //

@@ -129,6 +129,11 @@ func linkOrCopy(from *os.Root, name string, to *os.Root, second string) error {
 		return err
 	}
 	defer src.Close()
+	return copyWhole(src, to, second)
+}
+
+// copyWhole makes a durable copy of src, with its metadata, or none.
+func copyWhole(src *os.File, to *os.Root, second string) error {
 	dst, err := createFresh(to, second, 0o600)
 	if err != nil {
 		return err

@@ -9,7 +9,7 @@ import (
 	"github.com/moult-go/moult/release"
 )
 
-// self is this executable as the system named it at the start. It is never asked again: on Linux the answer
+// self is this executable as the system named it at the start, on Linux with links followed. It is never asked again: on Linux the answer
 // follows the inode, and after a replacement names the copy that was kept or the staged name.
 var self, selfErr = os.Executable()
 
@@ -102,7 +102,7 @@ func (u *Updater) learnRunning() error {
 	if err != nil {
 		return fail(Failed, "io", "read the installed executable: %w", err)
 	}
-	if u.inherited {
+	if u.ownImage {
 		if d, _, err = release.DigestFile(ownImage()); err != nil {
 			return fail(Failed, "io", "read our own image: %w", err)
 		}

@@ -170,10 +170,16 @@ func (u *Updater) keepRunning() error {
 	}
 	if d != u.running {
 		u.log.Warn("the installed executable is not the one that runs", "path", u.path, "installed", d.Short(), "running", u.running.Short())
-		return nil
+		if !u.ownImage {
+			return nil
+		}
 	}
-	known := len(u.state.Kept) > 0 && u.state.Kept[0].Digest == d
-	if err := u.keep(build{u.o.Version, d}); err != nil {
+	known := len(u.state.Kept) > 0 && u.state.Kept[0].Digest == u.running
+	switch err := u.keep(build{u.o.Version, u.running}); {
+	case err != nil && d != u.running:
+		u.log.Warn("there is no copy of the version that runs to come back to", "err", err)
+		return nil
+	case err != nil:
 		return err
 	}
 	if known {
@@ -182,7 +188,8 @@ func (u *Updater) keepRunning() error {
 	return u.save(true)
 }
 
-// keep gives the file at the install path, which is b, its second name below versions, and lists it first.
+// keep gives the file at the install path, which is b, its second name below versions, and lists it first. Where b runs and its file was
+// replaced before it had another name, it is copied from the image of this process.
 func (u *Updater) keep(b build) error {
 	if !u.isKept(b) {
 		if err := u.keepNow(b); err != nil {
@@ -207,12 +214,7 @@ func (u *Updater) keepNow(b build) error {
 	if err := u.root.Mkdir(dir, 0o700); err != nil {
 		return err
 	}
-	place, err := u.place()
-	if err != nil {
-		return err
-	}
-	defer place.Close()
-	if err := linkOrCopy(place, u.name, u.root, file); err != nil {
+	if err := u.nameOrCopy(b, file); err != nil {
 		return err
 	}
 	u.step("kept")
@@ -220,6 +222,23 @@ func (u *Updater) keepNow(b build) error {
 		return err
 	}
 	return syncDir(u.root, path.Dir(dir))
+}
+
+func (u *Updater) nameOrCopy(b build, file string) error {
+	if d, err := u.diskDigest(); err == nil && d != b.Digest && b.Digest == u.running && u.ownImage {
+		image, err := os.Open(ownImage())
+		if err != nil {
+			return err
+		}
+		defer image.Close()
+		return copyWhole(image, u.root, file)
+	}
+	place, err := u.place()
+	if err != nil {
+		return err
+	}
+	defer place.Close()
+	return linkOrCopy(place, u.name, u.root, file)
 }
 
 func (u *Updater) isKept(b build) bool {

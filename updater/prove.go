@@ -25,6 +25,7 @@ type claim struct {
 
 // ProveInstalled shows that what stands at the install path starts. It verifies nothing: HUP trusts whoever may write there.
 func (u *Updater) ProveInstalled(ctx context.Context) error {
+	u.trying()
 	_, err := u.prove(ctx, claim{what: u.path, platform: release.Host()}, u.path)
 	return err
 }

@@ -91,6 +91,7 @@ func (u *Updater) restore(r Request, t *trial) error {
 func (u *Updater) RestartFailed(err error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
+	u.spurn(err)
 	disk := ""
 	if err != nil {
 		disk = "holds a build that failed: " + printable(err.Error(), maxWords)

@@ -107,6 +107,10 @@ type Options struct {
 	// for those whose policies are bound to the path. Default: prove first, replace after probation.
 	ReplaceFirst bool
 
+	// FollowInstalled lets Replaced tell the holder of the update lock, too, of what others put at the install path, such as a package
+	// manager. Default: only processes without the lock.
+	FollowInstalled bool
+
 	// Disabled turns self-updating off and says what to do instead ("update it with apt"), for builds that others distribute. Nothing is
 	// looked for; a restart, a rollback and the status work.
 	Disabled string
@@ -138,6 +142,9 @@ type Updater struct {
 	pause   func(context.Context, time.Duration) error
 	image   func(pid int) (os.FileInfo, error)
 
+	poll, rest time.Duration // of the installed executable
+	managers   []string      // lock files of package managers
+
 	mu        sync.Mutex
 	held      bool   // the update lock is ours, and state is what the disk says
 	state     *state // journal
@@ -145,7 +152,9 @@ type Updater struct {
 	digests   digestCache
 	running   release.Digest // of the image of this process; zero until asked for
 	current   build          // what the last commit of this process left at the install path
-	inherited bool           // started by a predecessor from a path that need not be the install path
+	ownImage  bool           // the install path is where this process comes from, whatever stands there now
+	tried     release.Digest // of the restart under way with what somebody put at the install path
+	spurned   release.Digest // of the last one that failed
 	lastCheck time.Time
 	nextCheck time.Time
 	refused   *Error        // why the last check led to nothing
@@ -165,7 +174,7 @@ type build struct {
 // and does not update.
 func New(o Options) (*Updater, error) {
 	role.Act(role.Report{Name: o.Name, Version: o.Version})
-	u := &Updater{log: o.Logger, now: time.Now, step: func(string) {}, pause: pause, image: image, inherited: role.Current() == role.Successor}
+	u := &Updater{log: o.Logger, now: time.Now, step: func(string) {}, pause: pause, image: image, poll: installedPoll, rest: installedRest, managers: managerLocks}
 	if u.log == nil {
 		u.log = slog.New(slog.DiscardHandler)
 	}
@@ -205,6 +214,7 @@ func New(o Options) (*Updater, error) {
 	if u.path, u.installed, err = resolveInstallPath(o.InstallPath); err != nil {
 		return nil, err
 	}
+	u.ownImage = role.Current() == role.Successor || u.path == self
 	u.name = filepath.Base(u.path)
 	if u.root, err = openStateDir(o.StateDir, u.path); err != nil {
 		if o.Disabled != "" { // as usual, where a package manager has installed it

@@ -19,6 +19,7 @@ func (c cli) serve() *cobra.Command {
 		Long: `Serve until stopped, and replace this program by newer releases while it serves.
 
 HUP and USR2 restart it without losing a request: they start whatever stands at the path of the executable.
+Of several instances of one executable the first updates it, and the others follow.
 TERM and INT finish the requests under way and stop; a second one, more than a second later, stops at once.`,
 		Args: arguments(0),
 	}
@@ -35,6 +36,7 @@ TERM and INT finish the requests under way and stop; a second one, more than a s
 	fl.IntVar(&s.KeepVersions, "keep", or(s.KeepVersions, 4), "how many versions stay on disk to go back to, the installed one included; at least 2")
 	fl.Int64Var(&s.KeepBytes, "keep-bytes", s.KeepBytes, "most bytes that they take beside the installed one; the previous version stays all the same (default no limit)")
 	fl.BoolVar(&s.ReplaceFirst, "replace-first", s.ReplaceFirst, "replace the executable before the handover, and put it back on failure")
+	fl.BoolVar(&s.FollowInstalled, "follow-installed", s.FollowInstalled, "restart with what others, such as a package manager, put at the path of the executable")
 	if s.Flags != nil {
 		own := flag.NewFlagSet("serve", flag.ContinueOnError)
 		s.Flags(own)

@@ -287,6 +287,25 @@ func TestWithUpdater(t *testing.T) {
 	}
 }
 
+// TestDropOfWhatRunsIsIgnored: no attempt, no complaint, and nothing fetched.
+func TestDropOfWhatRunsIsIgnored(t *testing.T) {
+	d := newDrop(t)
+	exe := filepath.Join(t.TempDir(), "hello")
+	if err := os.WriteFile(exe, payload, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	u, err := updater.New(updater.Options{Name: "hello", Version: "1.0.0", Source: d, InstallPath: exe})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out, err := u.Upgrade(t.Context(), updater.Request{}); err != nil || out.Changed {
+		t.Errorf("%+v, %v", out, err)
+	}
+	if s, err := u.Status(); err != nil || s.Last != nil || s.CheckReason != "" {
+		t.Errorf("status %+v, %v", s, err)
+	}
+}
+
 func Example() {
 	dir, err := os.MkdirTemp("", "drop")
 	if err != nil {

@@ -1,0 +1,5 @@
+//go:build !unix
+
+package updater
+
+func isLocked(string) bool { return false }

@@ -1,0 +1,230 @@
+package updater
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/moult-go/moult/release"
+)
+
+// quick looks often, and knows no package manager.
+func (b *bench) quick() {
+	b.t.Helper()
+	b.poll, b.rest, b.managers = time.Millisecond, 20*time.Millisecond, nil
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if err := b.learnRunning(); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// put renames another file over the installed one, as package managers do.
+func (b *bench) put(bytes string) {
+	b.t.Helper()
+	tmp := b.path + ".dpkg-new"
+	if err := errors.Join(os.WriteFile(tmp, []byte(bytes), 0o755), os.Rename(tmp, b.path)); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// due reports whether a restart is due soon.
+func (b *bench) due() bool {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.t.Context(), 200*time.Millisecond)
+	defer cancel()
+	err := b.Replaced(ctx)
+	if err != nil && !errors.Is(err, context.DeadlineExceeded) {
+		b.t.Fatal(err)
+	}
+	return err == nil
+}
+
+func TestReplaced(t *testing.T) {
+	for _, tt := range []struct {
+		name           string
+		held, followed bool
+		change         func(b *bench)
+		due            bool
+	}{
+		{"nothing", false, true, func(*bench) {}, false},
+		{"without the lock", false, false, func(b *bench) { b.put("another") }, true},
+		{"with it", true, false, func(b *bench) { b.put("another") }, false},
+		{"with it, and told to", true, true, func(b *bench) { b.put("another") }, true},
+		{"the same bytes", true, true, func(b *bench) { b.put(oldBytes) }, false},
+		{"touched", true, true, func(b *bench) { os.Chtimes(b.path, time.Now(), time.Now()) }, false},
+		{"gone", true, true, func(b *bench) { os.Remove(b.path) }, false},
+		{"committed here by the last holder", true, false, func(b *bench) {
+			b.put("another")
+			d, _ := b.diskDigest()
+			b.state.Last = &Attempt{Outcome: outcomeCommitted, Digest: d}
+		}, true},
+		{"rolled back here by the last holder", true, false, func(b *bench) {
+			b.put("another")
+			d, _ := b.diskDigest()
+			b.state.Last = &Attempt{Outcome: outcomeRolledBack, Digest: d}
+		}, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			b := newBench(t, func(o *Options) { o.FollowInstalled = tt.followed })
+			if tt.held {
+				b.lock()
+			}
+			b.quick()
+			tt.change(b)
+			if due := b.due(); due != tt.due {
+				t.Errorf("due: %v", due)
+			}
+		})
+	}
+}
+
+// TestReplacedWhileItStarted: a successor whose path was replaced once more, while it was on probation, is not the version that it finds there.
+func TestReplacedWhileItStarted(t *testing.T) {
+	b := newBench(t, nil)
+	b.ownImage = true // a test binary, which the install path never held
+	b.poll, b.rest, b.managers = time.Millisecond, time.Millisecond, nil
+	if !b.due() {
+		t.Error("not due")
+	}
+}
+
+// TestKeepsItsOwnImage: what runs is kept from start-up even if its file was replaced before it had a second name.
+func TestKeepsItsOwnImage(t *testing.T) {
+	b := newBench(t, nil)
+	b.ownImage = true
+	b.lock()
+	s := b.status()
+	if len(s.Kept) != 1 || s.Kept[0].Version != "1.0.0" || s.Kept[0].Digest == s.Installed {
+		t.Fatalf("kept %+v", s.Kept)
+	}
+	own, _, err := release.DigestFile(os.Args[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !digestIs(b.versionFile(build(s.Kept[0])), own) || s.Kept[0].Digest != own {
+		t.Error("it is not this executable")
+	}
+	if b.installed() != oldBytes {
+		t.Error("the install path has changed")
+	}
+}
+
+// TestReplacedWaitsForTheWriter, however long the file takes to be whole, and whether or not it is there meanwhile.
+func TestReplacedWaitsForTheWriter(t *testing.T) {
+	b := newBench(t, nil)
+	b.quick()
+	b.rest = 150 * time.Millisecond
+	os.Remove(b.path)
+	f, err := os.OpenFile(b.path, os.O_CREATE|os.O_WRONLY, 0o755)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	done := make(chan error, 1)
+	go func() { done <- b.Replaced(t.Context()) }()
+	for range 30 {
+		if _, err := f.WriteString("a part"); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case <-done:
+			t.Fatal("due while it is written")
+		case <-time.After(10 * time.Millisecond): // the writer's pace
+		}
+	}
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestReplacedWaitsForTheHolder: with replace-first the path holds a version that may still be taken back.
+func TestReplacedWaitsForTheHolder(t *testing.T) {
+	holder := abandoned(t, os.Getpid(), true)
+	b := &bench{t: t, path: holder.path, source: holder.source, log: holder.log}
+	b.open(nil)
+	b.put(oldBytes) // what it runs
+	b.quick()
+	b.put("on probation")
+	if b.due() {
+		t.Fatal("due while the holder's attempt may be undone")
+	}
+	b.state.Phase, b.state.Attempt = journalIdle, nil
+	if err := b.save(true); err != nil { // the holder's end of it
+		t.Fatal(err)
+	}
+	if !b.due() {
+		t.Error("not due when it is over")
+	}
+}
+
+// TestSpurned: what a restart failed with is not due again until it is another build; a person may still ask for it.
+func TestSpurned(t *testing.T) {
+	b := newBench(t, nil)
+	b.quick()
+	b.put("no executable")
+	for try := range 2 {
+		if due := b.due(); due != (try == 0) {
+			t.Fatalf("try %d: due %v", try, due)
+		}
+		if err := b.ProveInstalled(t.Context()); err == nil {
+			t.Fatal("proven")
+		} else {
+			b.RestartFailed(err)
+		}
+	}
+	b.put("no executable") // the same bytes
+	if b.due() {
+		t.Error("due again for its new name")
+	}
+	b.put("another one")
+	if !b.due() {
+		t.Error("another build is not due")
+	}
+	b.trying()
+	b.put("a third one") // while the restart with that one fails
+	b.RestartFailed(errors.New("crashed"))
+	if !b.due() {
+		t.Error("a build that was not tried is not due")
+	}
+}
+
+// TestFollowerWritesNothing: of several instances only the holder of the lock touches install path and state directory.
+func TestFollowerWritesNothing(t *testing.T) {
+	b := newBench(t, nil)
+	b.lock()
+	holder := b.Updater
+	b.open(nil)
+	b.quick()
+	b.put("no executable")
+	tree := func() (all string) {
+		err := filepath.WalkDir(filepath.Dir(b.path), func(path string, d fs.DirEntry, err error) error {
+			if err != nil {
+				return err
+			}
+			fi, err := d.Info()
+			if err == nil {
+				all += path + fi.ModTime().String() + fi.Mode().String() + "\n"
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return all
+	}
+	before := tree()
+	if b.Updater == holder || !b.due() {
+		t.Fatal("not due")
+	}
+	b.RestartFailed(b.ProveInstalled(t.Context()))
+	b.Spawned(os.Getpid())
+	b.Standby()
+	if after := tree(); after != before {
+		t.Errorf("before:\n%safter:\n%s", before, after)
+	}
+}
