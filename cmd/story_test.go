@@ -4,6 +4,7 @@ package cmd_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -24,6 +25,7 @@ import (
 
 	"github.com/moult-go/moult/grace/gracetest"
 	"github.com/moult-go/moult/release"
+	"github.com/moult-go/moult/release/tuf"
 )
 
 // patience bounds every wait of a story.
@@ -35,6 +37,7 @@ var builds = []struct{ name, pkg, version, tags string }{
 	{"2.0.0", "app", "2.0.0", ""},
 	{"3.0.0", "app", "3.0.0", ""},
 	{"dev", "app", "dev", ""},
+	{"1.0.0-skewed", "app", "1.0.0", "skewed"},
 	{"2.0.0-exits", "app", "2.0.0", "exits"},
 	{"2.0.0-hangs", "app", "2.0.0", "hangs"},
 	{"2.0.0-mute", "app", "2.0.0", "mute"},
@@ -90,6 +93,8 @@ func TestMain(m *testing.M) {
 //	servefeed DIR            serves a feed with cmd/app, on $feed
 //	supervise ARG…           starts the server like serve, and again whenever it is gone, until unsupervise or the end; does not wait
 //	started N                the supervisor has started N processes, and the last of them serves
+//	age DIR DURATION         a feed whose publisher last signed it so long ago
+//	skew DURATION            the clock of 1.0.0-skewed is wrong by it from now on
 //	spoil, unlink PATTERN    change a byte of files, or remove them
 //	restore                  puts all of those back
 func TestStories(t *testing.T) {
@@ -125,6 +130,7 @@ func TestStories(t *testing.T) {
 			"killall": command((*story).killAll), "killfirst": command((*story).killFirst), "servefeed": command((*story).serveFeed),
 			"supervise": command((*story).supervise), "unsupervise": command((*story).unsupervise), "started": command((*story).started),
 			"spoil": command((*story).spoil), "unlink": command((*story).unlink), "restore": command((*story).restore),
+			"age": command((*story).age), "skew": command((*story).skew),
 		},
 	})
 }
@@ -307,6 +313,7 @@ func (s *story) serve(ts *testscript.TestScript, args []string) error {
 	s.cmd = exec.Command(filepath.Join(s.dir, "opt", "app"), append([]string{"serve", "--listen", s.addr, "--dir", "www", "--debug-sleep"}, args...)...)
 	s.cmd.Env = env
 	s.cmd.Dir, s.cmd.Stdout, s.cmd.Stderr = s.dir, out, out
+	s.cmd.Env = append(os.Environ(), "MOULT_TEST_SKEW="+filepath.Join(s.dir, "skew"))
 	if err := s.cmd.Start(); err != nil {
 		return err
 	}
@@ -439,6 +446,28 @@ func (s *story) allGone() error {
 }
 
 // serveFeed runs in a directory of its own, so that it does not count as a process of the story's server.
+// age signs a feed again as of long ago.
+func (s *story) age(_ *testscript.TestScript, args []string) error {
+	d, err := time.ParseDuration(args[1])
+	if err != nil {
+		return err
+	}
+	r, err := tuf.Open(filepath.Join(s.dir, args[0]), tuf.OpenOptions{Now: func() time.Time { return time.Now().Add(-d) }})
+	if err != nil {
+		return err
+	}
+	return r.Refresh(context.Background())
+}
+
+// skew is read by the server's clock at each look: it never sees half of it.
+func (s *story) skew(_ *testscript.TestScript, args []string) error {
+	file := filepath.Join(s.dir, "skew")
+	if err := os.WriteFile(file+".new", []byte(args[0]), 0o600); err != nil {
+		return err
+	}
+	return os.Rename(file+".new", file)
+}
+
 func (s *story) serveFeed(ts *testscript.TestScript, args []string) error {
 	addr, err := freeAddress()
 	if err != nil {

@@ -65,7 +65,7 @@ func NewClient(feedURL string, root []byte, cacheDir string, o ClientOptions) (*
 	if cacheDir == "" {
 		return nil, errors.New("feed client: no cache directory")
 	}
-	c := &Client{mirrors: mirrors{bases: bases, log: o.Logger}, opts: o, now: time.Now, turn: make(chan struct{}, 1)}
+	c := &Client{mirrors: mirrors{bases: bases, log: o.Logger}, opts: o, now: clock, turn: make(chan struct{}, 1)}
 	c.turn <- struct{}{}
 	c.web, err = transfer.New(transfer.Options{UserAgent: o.UserAgent, Timeout: o.Timeout, StallWindow: o.StallWindow, CAFile: o.CAFile, Transport: o.Transport})
 	if err != nil {

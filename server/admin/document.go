@@ -152,6 +152,8 @@ func hint(app string, f *Failure) string {
 		return fmt.Sprintf("to take the release in between by its version: %s upgrade VERSION", app)
 	case "rollout":
 		return fmt.Sprintf("to take it now: %s upgrade", app)
+	case "expired":
+		return "nothing was changed; if this host's clock is right, whoever publishes this program has to sign its feed again"
 	case "no-source":
 		return fmt.Sprintf("name a source of releases, as %s serve --feed URL --root FILE or --watch FILE --minisign-key FILE", app)
 	}
