@@ -1,7 +1,11 @@
 package cmd_test
 
 import (
+	"bytes"
+	"io/fs"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -68,6 +72,27 @@ func TestOneImporter(t *testing.T) {
 				t.Errorf("%s imports %s; it should be only %v", pkg, lib, want)
 			}
 		}
+	}
+}
+
+// TestNobodyTellsTheTime: what is shipped takes the time from the clock alone. tuf.Conformance may be told another, and is for testdata/tufclient only.
+func TestNobodyTellsTheTime(t *testing.T) {
+	users := 0
+	err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || filepath.Ext(path) != ".go" {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		if err != nil || !bytes.Contains(b, []byte("tuf."+"NewConformance")) {
+			return err
+		}
+		if users++; filepath.ToSlash(path) != "../testdata/tufclient/main.go" {
+			t.Errorf("%s uses it", path)
+		}
+		return nil
+	})
+	if err != nil || users == 0 {
+		t.Errorf("%d users, %v", users, err)
 	}
 }
 

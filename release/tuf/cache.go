@@ -34,18 +34,25 @@ const maxTimestamp = 16 << 10
 
 // openCache makes the directory of this root. A new embedded root starts a new one, the way out when root keys are lost.
 func openCache(parent string, root []byte, log *slog.Logger) (*cache, error) {
-	err := wellFormed(metadata.ROOT, root)
-	if err == nil {
-		_, err = trustedmetadata.New(root)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("embedded root: %w", malformedIfUnknown(err))
+	if err := checkFirstRoot(root); err != nil {
+		return nil, fmt.Errorf("embedded root: %w", err)
 	}
 	c := &cache{dir: filepath.Join(parent, release.Digest(sha256.Sum256(root)).Short()), root: root, log: log}
 	if err := os.MkdirAll(c.dir, 0o700); err != nil {
 		return nil, err
 	}
 	return c, nil
+}
+
+// checkFirstRoot verifies a root by its own keys.
+func checkFirstRoot(root []byte) error {
+	if err := wellFormed(metadata.ROOT, root); err != nil {
+		return err
+	}
+	return malformedIfUnknown(guard(func() error {
+		_, err := trustedmetadata.New(root)
+		return err
+	}))
 }
 
 // prepare drops what is broken and returns the newest root that verifies from the embedded one. Starting from that

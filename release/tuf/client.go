@@ -184,7 +184,18 @@ func (c *Client) warn(what string, err error) {
 
 // walk runs go-tuf once: root, timestamp, snapshot, targets. What it trusted until it failed is returned beside the error.
 func (c *Client) walk(f *metadataFetcher, base *url.URL, root []byte) (*trustedmetadata.TrustedMetadata, error) {
-	cfg, err := config.New(base.JoinPath(metadataDir).String(), root)
+	u, err := c.updater(f, base.JoinPath(metadataDir).String(), root)
+	if err != nil {
+		return nil, err
+	}
+	err = f.guard(u.Refresh)
+	t := u.GetTrustedMetadataSet()
+	return &t, err
+}
+
+// updater is go-tuf's, which works once, over our fetcher, cache and clock.
+func (c *Client) updater(f *metadataFetcher, metadataURL string, root []byte) (*updater.Updater, error) {
+	cfg, err := config.New(metadataURL, root)
 	if err != nil {
 		return nil, err
 	}
@@ -195,12 +206,7 @@ func (c *Client) walk(f *metadataFetcher, base *url.URL, root []byte) (*trustedm
 		return nil, ofCache(err)
 	}
 	u.UnsafeSetRefTime(c.now().UTC()) // what it does by itself, by a clock that tests can move
-	err = guard(u.Refresh)
-	if err != nil && !f.failed {
-		err = malformedIfUnknown(ofCache(err)) // whatever it was, the network had brought what was asked for
-	}
-	t := u.GetTrustedMetadataSet()
-	return &t, err
+	return u, nil
 }
 
 // IndexName names an index of the feed.

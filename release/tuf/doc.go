@@ -46,6 +46,8 @@
 // for five checks in a row it is no error either: an edge of a CDN may be behind another. A feed that expires stops updates and nothing else: it is for the
 // caller to serve on. A feed may have mirrors: whatever is wrong with one, the next is asked, and nothing but signatures is believed of any.
 //
+// [Conformance] drives the same verification over other TUF repositories, for the public suite of tests that TUF clients are run against.
+//
 // What it does not do: it does not choose among versions, write executables or retry. It follows no delegation but the brake's.
 //
 // The verification of metadata is github.com/theupdateframework/go-tuf/v2's; limits, contexts and the cache are ours; package transfer gets the files.

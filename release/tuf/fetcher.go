@@ -35,12 +35,12 @@ var limits = map[string]int64{metadata.ROOT: 512 << 10, metadata.TIMESTAMP: maxT
 
 // DownloadFile implements go-tuf's fetcher.
 func (f *metadataFetcher) DownloadFile(u string, limit int64, _ time.Duration) ([]byte, error) {
-	name := path.Base(u)
-	role := strings.TrimSuffix(name[strings.Index(name, ".")+1:], ".json")
-	if name == "timestamp.json" {
-		role = metadata.TIMESTAMP
+	role := roleOf(path.Base(u))
+	most, ok := limits[role]
+	if !ok {
+		most = maxMetadata // of a role that targets delegate to
 	}
-	b, err := f.fetch(u, role, min(limit, limits[role]))
+	b, err := f.fetch(u, role, min(limit, most))
 	if errors.Is(err, errNoNewerRoot) {
 		return nil, &metadata.ErrDownloadHTTP{StatusCode: http.StatusNotFound, URL: transfer.Redact(u)}
 	}
@@ -54,6 +54,24 @@ func (f *metadataFetcher) DownloadFile(u string, limit int64, _ time.Duration) (
 		f.roots = append(f.roots, b)
 	}
 	return b, err
+}
+
+// roleOf is the role of a metadata file: N.ROLE.json, or ROLE.json where names hold no version.
+func roleOf(name string) string {
+	name = strings.TrimSuffix(name, ".json")
+	if version, role, ok := strings.Cut(name, "."); ok && version != "" && strings.Trim(version, "0123456789") == "" {
+		return role
+	}
+	return name
+}
+
+// guard runs a part of go-tuf's way. Whatever fails there after the network had brought what was asked for is wrong with the file.
+func (f *metadataFetcher) guard(part func() error) error {
+	err := guard(part)
+	if err != nil && !f.failed {
+		err = malformedIfUnknown(ofCache(err))
+	}
+	return err
 }
 
 var errNoNewerRoot = errors.New("no newer root")

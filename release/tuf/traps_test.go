@@ -31,6 +31,9 @@ func TestGoTUFIsNotAskedTo(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, found := range never.FindAll(b, -1) {
+			if file == "conformance.go" && string(found) == ".GetTargetInfo(" {
+				continue // for repositories of others, in a test command
+			}
 			t.Errorf("%s: %s", file, found)
 		}
 	}
