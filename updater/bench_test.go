@@ -163,7 +163,8 @@ func newBench(t *testing.T, change func(*Options)) *bench {
 // open is a new process's view of the same installation.
 func (b *bench) open(change func(*Options)) {
 	b.t.Helper()
-	o := Options{Name: "hello", Version: "1.0.0", Source: b.source, InstallPath: b.path, Logger: slog.New(slog.NewTextHandler(b.log, nil))}
+	o := Options{Name: "hello", Version: "1.0.0", Source: b.source, InstallPath: b.path, Logger: slog.New(slog.NewTextHandler(b.log, nil)),
+		IgnorePackageManager: true}
 	if change != nil {
 		change(&o)
 	}

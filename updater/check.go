@@ -61,6 +61,7 @@ func (u *Updater) check(ctx context.Context, r Request) (Found, error) {
 	if u.o.Source == nil {
 		return f, fail(Usage, "no-source", "check for updates: no source is configured")
 	}
+	u.findPackage(ctx)
 	r.event(Event{Phase: PhaseCheck, Message: u.o.Source.String()})
 	if err := u.inPlace(); err != nil { // a Source keeps its cache there, by path
 		return f, err
@@ -111,7 +112,7 @@ func (u *Updater) host(st *state, offered []Candidate) (Host, error) {
 	}
 	h := Host{
 		Platform: release.Host(), Version: u.version, Installed: installed, Digest: u.current.Digest,
-		Floor: st.Floor, Channel: u.o.Channel, Constraint: u.keepTo, Hold: st.Hold, Quarantine: st.Quarantine, Windows: u.o.Windows,
+		Floor: st.Floor, Channel: u.o.Channel, Constraint: u.keepTo, Hold: st.Hold, Owner: u.owned.pkg, Quarantine: st.Quarantine, Windows: u.o.Windows,
 		failures: st.Failures,
 		free:     u.freeSpace,
 	}

@@ -41,8 +41,8 @@ var ErrBusy = errors.New("another upgrade is under way")
 //	verification  "unsigned", "bad-signature", "bad-comment", "wrong-app", "digest-mismatch", "truncated",
 //	              "too-long", "not-executable", "wrong-format", "wrong-module", "wrong-version", "wrong-image", "damaged"
 //	              (a kept version), "bad-payload", "bad-delta" (cannot be decoded); from a feed also "expired", "rollback", "bad-metadata"
-//	permission    "state-dir", "other-file-system", "setuid", "owner", "xattr", "read-only", "not-writable", "sticky", "immutable",
-//	              "noexec"
+//	permission    "package-owned" (a package manager is to update it), "state-dir", "other-file-system", "setuid", "owner", "xattr",
+//	              "read-only", "not-writable", "sticky", "immutable", "noexec"
 //	busy          "busy"
 //	undone        what the Handover names ("crashed", "hung", "ill", "commit"), else its text; "crash-loop" (cold starts)
 //	temporary     "network", "missing" (nothing is offered), "still-changing", "disk-space",

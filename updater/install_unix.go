@@ -15,7 +15,7 @@ func deviceInode(fi os.FileInfo) (dev, ino uint64) {
 	return uint64(st.Dev), uint64(st.Ino)
 }
 
-func owner(fi os.FileInfo) (uid, gid int) {
+func ownerOf(fi os.FileInfo) (uid, gid int) {
 	st, ok := fi.Sys().(*syscall.Stat_t)
 	if !ok {
 		return -1, -1

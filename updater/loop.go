@@ -33,6 +33,7 @@ func (u *Updater) Run(ctx context.Context) error {
 	}
 	woken, end := u.watch(ctx)
 	defer end()
+	u.findPackage(ctx) // for the status
 	l := newLoop(u)
 	for wait := l.First(l.rng); ; {
 		u.mu.Lock()

@@ -19,8 +19,8 @@ func copyMetadata(from, to *os.File) error {
 	if err := errors.Join(err1, err2); err != nil {
 		return err
 	}
-	uid, gid := owner(src)
-	if u, g := owner(dst); u != uid || g != gid {
+	uid, gid := ownerOf(src)
+	if u, g := ownerOf(dst); u != uid || g != gid {
 		if err := to.Chown(uid, gid); err != nil {
 			return ownerError(from, to, err)
 		}

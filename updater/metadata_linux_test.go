@@ -38,7 +38,7 @@ func TestStagedFileHasTheMetadataOfTheInstalledOne(t *testing.T) {
 	if err != nil || got.Mode() != want.Mode() {
 		t.Errorf("mode %v, want %v (%v)", got.Mode(), want.Mode(), err)
 	}
-	if u, g := owner(got); root && (u != 33 || g != 44) {
+	if u, g := ownerOf(got); root && (u != 33 || g != 44) {
 		t.Errorf("owner %d:%d", u, g)
 	}
 	for _, name := range []string{"user.note", "security.capability"} {

@@ -2,10 +2,12 @@ package updater
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
 	"github.com/moult-go/moult/release"
+	"github.com/moult-go/moult/updater/owner"
 )
 
 // Host is what a host brings to a choice among offers. The updater fills it in from its options and its disk; a simulation of many hosts
@@ -19,6 +21,7 @@ type Host struct {
 	Channel    string          // "" for any
 	Constraint release.Constraint
 	Hold       *Hold
+	Owner      *owner.Package // of the executable; nil: none
 	Quarantine []Quarantined
 	Seed       []byte   // decides when its share of a rollout comes
 	Windows    []Window // none: any time will do
@@ -50,6 +53,7 @@ type rule func(h *Host, v *Choice, r Request, now time.Time)
 // itself does not come to it.
 var rules = []rule{
 	(*Host).held,
+	(*Host).owned,
 	(*Host).comparable,
 	(*Host).platform,
 	(*Host).direction,
@@ -173,6 +177,13 @@ func (h *Host) held(v *Choice, r Request, now time.Time) {
 	}
 	v.Stop = fail(Policy, "held", "version %s is not applied: %s", v.Candidate.Version, h.Hold)
 	v.Again, v.late = h.Hold.Until, week
+}
+
+// owned leaves the file to the package manager that has installed it. No force skips that: it is for whoever set the service up to say.
+func (h *Host) owned(v *Choice, _ Request, _ time.Time) {
+	if h.Owner != nil {
+		v.Stop = packageOwned(fmt.Sprintf("version %s is not applied to this program", v.Candidate.Version), h.Owner)
+	}
 }
 
 // comparable wants a version of our own to compare with, unless a person names one.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/moult-go/moult/release"
+	"github.com/moult-go/moult/updater/owner"
 )
 
 func offered(version, platform string, mark byte) Candidate {
@@ -177,7 +178,7 @@ func TestPolicyOrder(t *testing.T) {
 	st.blame(build{"2.0.0", c.Digest}, true, time.Minute, now)
 	h := Host{
 		Platform: release.Platform{OS: "linux", Arch: "amd64"}, Installed: release.MustParseVersion("1.0.0"), Digest: release.Digest{9},
-		Channel: "stable", Constraint: keepTo, Hold: &Hold{Since: now}, Seed: []byte("seed"),
+		Channel: "stable", Constraint: keepTo, Hold: &Hold{Since: now}, Seed: []byte("seed"), Owner: &owner.Package{},
 		Quarantine: []Quarantined{{Digest: c.Digest, Since: now}}, Windows: []Window{{Start: 13 * time.Hour, Length: time.Hour}},
 		failures: st.Failures, free: func() (uint64, error) { return 0, nil },
 	}
@@ -186,6 +187,7 @@ func TestPolicyOrder(t *testing.T) {
 		lift   func()
 	}{
 		{"held", func() { h.Hold = nil }},
+		{"package-owned", func() { h.Owner = nil }},
 		{"version-unparsable", func() { h.Version = h.Installed }},
 		{"wrong-platform", func() { c.Platform = h.Platform }},
 		{"older", func() { c.Version = release.MustParseVersion("1.9.0-rc.1") }},
@@ -227,6 +229,7 @@ func TestPolicyOfWhoAsks(t *testing.T) {
 		{"", func(_ *Candidate, h *Host) { h.Hold = &Hold{Since: now, Until: now} }, all},
 		{"quarantined", func(c *Candidate, h *Host) { h.Quarantine = []Quarantined{{Digest: c.Digest}} }, []Request{forced}},
 		{"halted", func(c *Candidate, _ *Host) { c.Halted = &release.Stop{} }, []Request{forced}},
+		{"package-owned", func(_ *Candidate, h *Host) { h.Owner = &owner.Package{} }, nil},
 		{"yanked", func(c *Candidate, _ *Host) { c.Yanked = &release.Stop{} }, nil},
 		{"constraint", func(_ *Candidate, h *Host) { h.Constraint = keepTo }, nil},
 		{"channel", func(c *Candidate, _ *Host) { c.Channel = "beta" }, nil},

@@ -23,8 +23,8 @@ func (u *Updater) mayRename(dir string, file os.FileInfo) error {
 		return fail(Failed, "io", "look for what keeps %s from being replaced: %w", u.path, err)
 	}
 	if euid := os.Geteuid(); !may(unix.CAP_FOWNER) && in.Mode()&fs.ModeSticky != 0 {
-		ofFile, _ := owner(file)
-		if ofDir, _ := owner(in); ofFile != euid && ofDir != euid {
+		ofFile, _ := ownerOf(file)
+		if ofDir, _ := ownerOf(in); ofFile != euid && ofDir != euid {
 			return fail(Permission, "sticky", "replace %s: its directory is sticky and the file belongs to user %d; run as that user, or give the program a directory of its own", u.path, ofFile)
 		}
 	}
@@ -64,7 +64,7 @@ func (u *Updater) mayExecute() error {
 
 // mayDress refuses what the new file could not be given.
 func (u *Updater) mayDress(file os.FileInfo) error {
-	uid, gid := owner(file)
+	uid, gid := ownerOf(file)
 	groups, _ := os.Getgroups()
 	if (uid != os.Geteuid() || gid != os.Getegid() && !slices.Contains(groups, gid)) && !may(unix.CAP_CHOWN) {
 		return fail(Permission, "owner", "replace %s: it belongs to user %d and group %d, which this user %d cannot give to another file; run as that user or root, or: chown %d:%d %s",

@@ -107,7 +107,7 @@ func unsafeDir(fi os.FileInfo, euid int) error {
 	if runtime.GOOS == "windows" {
 		return nil
 	}
-	if uid, _ := owner(fi); uid != euid {
+	if uid, _ := ownerOf(fi); uid != euid {
 		return fmt.Errorf("belongs to user %d, and this is user %d; run as that user, or: chown -R %d it", uid, euid, euid)
 	}
 	if fi.Mode().Perm()&0o022 != 0 {
@@ -141,7 +141,7 @@ func exposed(file string) (list []string) {
 	}
 	for dir := filepath.Dir(file); ; dir = filepath.Dir(dir) {
 		if fi, err := os.Stat(dir); err == nil {
-			uid, _ := owner(fi)
+			uid, _ := ownerOf(fi)
 			others := fi.Mode().Perm()&0o022 != 0 && fi.Mode()&fs.ModeSticky == 0
 			if others || uid != 0 && uid != os.Geteuid() {
 				list = append(list, dir)

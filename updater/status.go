@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/moult-go/moult/release"
+	"github.com/moult-go/moult/updater/owner"
 )
 
 // Status is what `app status --json` shows of the updater.
@@ -18,6 +19,7 @@ type Status struct {
 	Hold        *Hold          `json:"hold,omitempty"`       // while it lasts
 	Windows     []string       `json:"windows,omitempty"`    // as ParseWindow reads them
 	Window      *Opening       `json:"window,omitempty"`     // how they stand
+	Owner       *owner.Package `json:"owner,omitempty"`      // of the executable, as far as a package manager was asked
 	Disabled    string         `json:"disabled,omitempty"`   // what to do instead of updating
 	Automatic   bool           `json:"automatic"`            // false: see Reason
 	Reason      string         `json:"reason,omitempty"`
@@ -109,6 +111,7 @@ func (u *Updater) Status() (Status, error) {
 		Channel:     u.o.Channel,
 		Constraint:  u.keepTo.String(),
 		Window:      opening(u.o.Windows, u.now()),
+		Owner:       u.owned.pkg,
 		Disabled:    u.o.Disabled,
 		Phase:       string(st.Phase),
 		LastCheck:   u.lastCheck,

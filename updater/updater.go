@@ -14,6 +14,7 @@ import (
 
 	"github.com/moult-go/moult/grace/role"
 	"github.com/moult-go/moult/release"
+	"github.com/moult-go/moult/updater/owner"
 )
 
 // Source is where releases come from. Implementations: package feed (a signed TUF feed) and package path
@@ -120,6 +121,8 @@ type Options struct {
 	KeepVersions int
 	// KeepBytes limits the room that they take beside the installed file; the previous one stays all the same. Default 0: no limit.
 	KeepBytes int64
+	// IgnorePackageManager updates the executable even if a package manager owns it. Default: it is asked, and if it does, nothing is replaced.
+	IgnorePackageManager bool
 
 	ProofTimeout time.Duration // default 10 s
 }
@@ -145,6 +148,9 @@ type Updater struct {
 	poll, rest time.Duration // of the installed executable
 	managers   []string      // lock files of package managers
 
+	asking   sync.Mutex // held while a package manager is asked
+	askOwner func(ctx context.Context, path string) (*owner.Package, error)
+
 	mu        sync.Mutex
 	held      bool   // the update lock is ours, and state is what the disk says
 	state     *state // journal
@@ -160,6 +166,7 @@ type Updater struct {
 	refused   *Error        // why the last check led to nothing
 	turn      *Turn         // of the last check
 	yanked    *release.Stop // of the build that runs, as of the last check
+	owned     ownership
 }
 
 // build names an executable.
@@ -175,6 +182,7 @@ type build struct {
 func New(o Options) (*Updater, error) {
 	role.Act(role.Report{Name: o.Name, Version: o.Version})
 	u := &Updater{log: o.Logger, now: time.Now, step: func(string) {}, pause: pause, image: image, poll: installedPoll, rest: installedRest, managers: managerLocks}
+	u.askOwner = owner.Find
 	if u.log == nil {
 		u.log = slog.New(slog.DiscardHandler)
 	}

@@ -129,7 +129,7 @@ func looks(t *testing.T, path string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	uid, gid := owner(fi)
+	uid, gid := ownerOf(fi)
 	var s strings.Builder
 	fmt.Fprintf(&s, "%v %d:%d", fi.Mode(), uid, gid)
 	names := make([]byte, 4096)
