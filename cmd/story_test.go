@@ -111,6 +111,7 @@ func TestStories(t *testing.T) {
 			}
 			e.Setenv("addr", addr)
 			e.Setenv("bin", bin)
+			e.Setenv("closed", closedWindow(time.Now()))
 			e.Setenv("PATH", filepath.Join(e.WorkDir, "opt")+":"+bin+":"+os.Getenv("PATH"))
 			first := &served{addr: addr, log: "log"}
 			e.Values["story"] = &story{dir: e.WorkDir, bin: bin, served: first, all: []*served{first}, originals: map[string][]byte{}}
@@ -133,6 +134,11 @@ func TestStories(t *testing.T) {
 			"age": command((*story).age), "skew": command((*story).skew),
 		},
 	})
+}
+
+// closedWindow is one that is not open now, nor in the next hours.
+func closedWindow(now time.Time) string {
+	return now.UTC().Add(12*time.Hour).Format("15:04") + " 1m"
 }
 
 // story is one script under way.

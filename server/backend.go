@@ -134,6 +134,46 @@ func (r *runner) Change(ctx context.Context, rollback bool, req admin.Request, e
 	return out, err
 }
 
+// Hold keeps updates from being applied; nil lets them go on.
+func (r *runner) Hold(ctx context.Context, h *updater.Hold) error {
+	return r.edit(ctx, func() error {
+		if h == nil {
+			return r.u.Unhold()
+		}
+		return r.u.Hold(*h)
+	})
+}
+
+// Unquarantine lets builds be tried again.
+func (r *runner) Unquarantine(ctx context.Context, which string) (cleared []updater.Quarantined, err error) {
+	err = r.edit(ctx, func() error {
+		cleared, err = r.u.Unquarantine(which)
+		return err
+	})
+	return cleared, err
+}
+
+// History lists the attempts that have ended.
+func (r *runner) History() ([]updater.Attempt, error) {
+	if r.u == nil {
+		return nil, r.updatingOff()
+	}
+	return r.u.History()
+}
+
+// edit runs what changes the state file and nothing else. An attempt under way is not in its way.
+func (r *runner) edit(ctx context.Context, change func() error) error {
+	if r.u == nil {
+		return r.updatingOff()
+	}
+	r.awaitLock(ctx)
+	err := change()
+	if classOf(err) == updater.Busy {
+		return r.busy()
+	}
+	return err
+}
+
 // mayChange waits for the update lock, which a predecessor gives up a moment after the commit. A process that serves
 // again after it had begun to drain holds none; the updater takes it for as long as the change lasts.
 func (r *runner) mayChange(ctx context.Context) bool {
@@ -143,12 +183,17 @@ func (r *runner) mayChange(ctx context.Context) bool {
 	if r.resurrected.Load() {
 		return true
 	}
+	r.awaitLock(ctx)
+	return r.holds()
+}
+
+// awaitLock waits until it is known whether this process gets the update lock.
+func (r *runner) awaitLock(ctx context.Context) {
 	select {
 	case <-r.settled:
 	case <-ctx.Done():
 	case <-time.After(lockPatience):
 	}
-	return r.holds()
 }
 
 func request(req admin.Request, events func(updater.Event)) updater.Request {
@@ -181,7 +226,12 @@ func (r *runner) busy() error {
 	return f
 }
 
-// updatingOff says why there is no updater.
+// updatingOff says why there is no updater: where a package manager has put the executable there is often no place for one.
 func (r *runner) updatingOff() error {
+	if classOf(r.unusable) == updater.Permission && !r.s.IgnorePackageManager {
+		if err := updater.PackageOwned(context.Background(), r.p.InstallPath()); err != nil {
+			return err
+		}
+	}
 	return fmt.Errorf("this server does not update itself: %w", r.unusable)
 }

@@ -123,3 +123,33 @@ func TestHandoverOutlivesTheLoop(t *testing.T) {
 		t.Errorf("canceled: %v", err)
 	}
 }
+
+// What changes the state and no version goes to the updater, and is told who is in the way.
+func TestEdits(t *testing.T) {
+	b := newBench(t, Service{})
+	b.start()
+	b.wait("the update loop", func() bool { return slices.Contains(b.u.said(), "run") })
+	c, ctx := client.New(b.r.place.sock), context.Background()
+	if _, err := c.Hold(ctx, updater.Hold{Reason: "the fair"}); err != nil {
+		t.Error(err)
+	}
+	if _, err := c.Unhold(ctx); err != nil {
+		t.Error(err)
+	}
+	if q, err := c.Unquarantine(ctx, admin.Clear{Which: "1.1.0"}); err != nil || len(q.Quarantine) != 1 {
+		t.Errorf("%+v, %v", q, err)
+	}
+	if h, err := c.History(ctx); err != nil || len(h.Attempts) != 1 {
+		t.Errorf("%+v, %v", h, err)
+	}
+	for _, call := range []string{"hold the fair", "unhold", "unquarantine 1.1.0"} {
+		if !slices.Contains(b.u.said(), call) {
+			t.Errorf("the updater did not hear %q", call)
+		}
+	}
+	b.u.editErr = &updater.Error{Class: updater.Busy, Reason: "busy", Err: updater.ErrBusy}
+	var f *admin.Failure
+	if _, err := c.Hold(ctx, updater.Hold{}); !errors.As(err, &f) || f.Class != updater.Busy || f.Phase == "" {
+		t.Errorf("another instance holds the lock: %v", err)
+	}
+}

@@ -125,6 +125,7 @@ type fakeEngine struct {
 	lockErr  atomic.Pointer[error]
 	proofErr atomic.Pointer[error]
 	replaced chan struct{} // a token for each time
+	editErr  error         // of what changes the state file
 
 	mu    sync.Mutex
 	calls []string
@@ -202,6 +203,14 @@ func (u *fakeEngine) Adopt(context.Context) (func() error, error) {
 	u.note("adopt")
 	return func() error { return nil }, nil
 }
+
+func (u *fakeEngine) Hold(h updater.Hold) error { u.note("hold " + h.Reason); return u.editErr }
+func (u *fakeEngine) Unhold() error             { u.note("unhold"); return u.editErr }
+func (u *fakeEngine) Unquarantine(which string) ([]updater.Quarantined, error) {
+	u.note("unquarantine " + which)
+	return []updater.Quarantined{{Version: which}}, u.editErr
+}
+func (u *fakeEngine) History() ([]updater.Attempt, error) { return []updater.Attempt{{ID: "u-1"}}, nil }
 
 func (u *fakeEngine) Unlock() error { u.note("unlock"); return nil }
 func (u *fakeEngine) Spawned(int)   { u.note("spawned") }

@@ -54,6 +54,10 @@ type engine interface {
 	Check(context.Context, updater.Request) (updater.Found, error)
 	Upgrade(context.Context, updater.Request) (updater.Outcome, error)
 	Rollback(context.Context, updater.Request) (updater.Outcome, error)
+	Hold(updater.Hold) error
+	Unhold() error
+	Unquarantine(which string) ([]updater.Quarantined, error)
+	History() ([]updater.Attempt, error)
 	Run(context.Context) error
 	Replaced(context.Context) error
 	ProveInstalled(context.Context) error

@@ -37,10 +37,12 @@ type Service struct {
 	// Flags adds flags of the program's own to the command serve.
 	Flags func(*flag.FlagSet)
 
-	Source   updater.Source // nil: no updating
-	Channel  string         // default "stable"
-	Interval time.Duration  // between two checks; default: the source's own; negative: only when asked
-	StateDir string         // default: .NAME.d beside the executable; the same file system
+	Source     updater.Source   // nil: no updating
+	Channel    string           // default "stable"
+	Constraint string           // versions to keep to, as release.ParseConstraint reads it: ">= 1.2, < 2"; default: any
+	Windows    []updater.Window // when updates are applied by themselves; default: at any time
+	Interval   time.Duration    // between two checks; default: the source's own; negative: only when asked
+	StateDir   string           // default: .NAME.d beside the executable; the same file system
 
 	Probation       time.Duration // after HUP; default 5 s
 	UpdateProbation time.Duration // after an update; default 60 s
@@ -61,6 +63,11 @@ type Service struct {
 	// FollowInstalled restarts with what others put at the path of the executable, such as a package manager, as HUP would. Of
 	// several instances of one executable, those that do not update it always do so. Default: HUP asks for it.
 	FollowInstalled bool
+
+	// Disabled turns self-updating off and says what to do instead ("update it with apt"), for builds that others distribute.
+	Disabled string
+	// IgnorePackageManager updates the executable even if a package manager owns it. Default: nothing that one owns is replaced.
+	IgnorePackageManager bool
 
 	Logger *slog.Logger // default: text on standard error
 }

@@ -27,7 +27,8 @@ const (
 func (r *runner) openUpdater(open func(updater.Options) (engine, error)) {
 	u, err := open(updater.Options{
 		Name: r.s.Name, Version: r.s.Version, Source: r.s.Source,
-		Channel: r.s.Channel, Interval: r.s.Interval,
+		Channel: r.s.Channel, Constraint: r.s.Constraint, Windows: r.s.Windows, Interval: r.s.Interval,
+		Disabled: r.s.Disabled, IgnorePackageManager: r.s.IgnorePackageManager,
 		InstallPath: r.p.InstallPath(), StateDir: r.s.StateDir,
 		Handover: handover{r.p}, Logger: r.log, ReplaceFirst: r.s.ReplaceFirst,
 		KeepVersions: r.s.KeepVersions, KeepBytes: r.s.KeepBytes,

@@ -46,7 +46,7 @@ func (u *Updater) findPackage(ctx context.Context) {
 // packageOwned is the stop of a program that a package manager has to update.
 func packageOwned(what string, p *owner.Package) *Error {
 	return &Error{Permission, "package-owned", &advice{
-		fmt.Errorf("%s: it belongs to %s, a package of %s, which is to update it: %s", what, p.Name, p.Manager, p.Upgrade), p.Upgrade}}
+		fmt.Errorf("%s: it belongs to %s, a package of %s, which is to update it: %s", what, p.Name, p.Manager, p.Upgrade), "to update it: " + p.Upgrade}}
 }
 
 // PackageOwned returns an *Error of class Permission that names what to type if a package manager owns the executable at path, for those who

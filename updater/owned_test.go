@@ -27,7 +27,7 @@ func TestPackageOwned(t *testing.T) {
 		_, err := b.Upgrade(t.Context(), r)
 		wantError(t, err, Permission, "package-owned")
 		var a interface{ Hint() string }
-		if !errors.As(err, &a) || a.Hint() != pkg.Upgrade {
+		if !errors.As(err, &a) || a.Hint() != "to update it: "+pkg.Upgrade {
 			t.Errorf("%v does not name the command", err)
 		}
 	}

@@ -7,10 +7,14 @@ import (
 
 const name = "app"
 
-var version = "dev" // set by the linker
+// Set by the linker.
+var (
+	version  = "dev"
+	disabled = "" // by who distributes it otherwise: what to do instead of updating itself
+)
 
 func main() {
 	fault.atMain()
 	var a app
-	command.Main(server.Service{Name: name, Version: version, Flags: a.flags, Start: a.start, OnReady: fault.onReady})
+	command.Main(server.Service{Name: name, Version: version, Disabled: disabled, Flags: a.flags, Start: a.start, OnReady: fault.onReady})
 }

@@ -60,10 +60,13 @@ func newCommands(s server.Service) []*cobra.Command {
 		s.Version = "dev"
 	}
 	c := cli{s: s}
-	list := []*cobra.Command{c.serve(), c.upgrade(), c.check(), c.status(), c.rollback(), c.version()}
+	list := []*cobra.Command{c.serve(), c.upgrade(), c.check(), c.status(), c.rollback(), c.hold(), c.unhold(), c.quarantine(),
+		c.history(), c.version()}
 	for _, cmd := range list {
-		cmd.SilenceErrors, cmd.SilenceUsage = true, true
 		cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage("%v", err) })
+		for _, one := range append(cmd.Commands(), cmd) {
+			one.SilenceErrors, one.SilenceUsage = true, true
+		}
 	}
 	return list
 }

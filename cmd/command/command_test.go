@@ -18,6 +18,7 @@ import (
 	"github.com/moult-go/moult/server"
 	"github.com/moult-go/moult/server/admin"
 	"github.com/moult-go/moult/updater"
+	"github.com/moult-go/moult/updater/owner"
 )
 
 // running is a server that answers as a test tells it, and can be found.
@@ -27,13 +28,19 @@ type running struct {
 	check admin.Check
 	err   error // of every attempt
 	asked []admin.Request
+
+	hold    *updater.Hold
+	cleared []string
 }
 
 func (r *running) Status() admin.Status {
 	return admin.Status{Schema: 1, App: "hello", Version: "1.0.0", State: "serving", Generation: 3, PID: 7, Since: time.Now(),
 		Listen: []string{"127.0.0.1:1"}, Draining: []admin.Draining{{Generation: 2, PID: 6, Since: time.Now().Add(-time.Minute), Connections: 4}},
 		RestartError: "crashed\x1b[2J",
-		Updater: &updater.Status{Rollout: &updater.Turn{Version: "1.1.0"}, Yanked: &release.Stop{Reason: "loses data", Since: time.Now()}, Source: "path /drop/hello", Automatic: true, Kept: []updater.Kept{{Version: "0.9.0", Digest: release.Digest{1}}},
+		Updater: &updater.Status{Hold: r.hold, Constraint: "< 2", Window: &updater.Opening{At: time.Unix(0, 0).UTC()}, Disabled: "use apt",
+			Owner:      &owner.Package{Manager: "dpkg", Name: "hello", Upgrade: "apt-get install --only-upgrade hello"},
+			Quarantine: []updater.Quarantined{{Version: "1.1.0", Digest: release.Digest{1}, Reason: "crashed"}},
+			Rollout:    &updater.Turn{Version: "1.1.0"}, Yanked: &release.Stop{Reason: "loses data", Since: time.Now()}, Source: "path /drop/hello", Automatic: true, Kept: []updater.Kept{{Version: "0.9.0", Digest: release.Digest{1}}},
 			Last: &updater.Attempt{ID: "u-1", From: "1.0.0", To: "1.1.0", Outcome: "rolled-back", Reason: "crashed", Ended: time.Now()}}}
 }
 
@@ -48,6 +55,20 @@ func (r *running) Change(_ context.Context, rollback bool, req admin.Request, ev
 		return updater.Outcome{}, r.err
 	}
 	return updater.Outcome{Changed: true, From: "1.0.0", To: "1.1.0", Restarted: true}, nil
+}
+
+func (r *running) Hold(_ context.Context, h *updater.Hold) error {
+	r.hold = h
+	return r.err
+}
+
+func (r *running) Unquarantine(_ context.Context, which string) ([]updater.Quarantined, error) {
+	r.cleared = append(r.cleared, which)
+	return []updater.Quarantined{{Version: "1.1.0", Digest: release.Digest{1}}}, r.err
+}
+
+func (r *running) History() ([]updater.Attempt, error) {
+	return []updater.Attempt{{ID: "u-1", Kind: "upgrade", From: "1.0.0", To: "1.1.0", Outcome: "rolled-back", Reason: "crashed\x1b[2J", Ended: time.Unix(0, 0)}}, r.err
 }
 
 // tmp is where the test binary was told to work, before the tests set TMPDIR.
@@ -142,6 +163,24 @@ func TestCommands(t *testing.T) {
 		{"restart failed", available, nil, "status", 0, "restart      undone: crashed[2J\n", ""},
 		{"rollout", available, nil, "status", 0, "rollout      1.1.0: never yours, as the rollout is now\n", ""},
 		{"yanked status", available, nil, "status", 0, "yanked       the version that runs: loses data", ""},
+		{"constraint", available, nil, "status", 0, "constraint   < 2\n", ""},
+		{"window", available, nil, "status", 0, "window       opens at 1970-01-01T00:00:00Z\n", ""},
+		{"owner", available, nil, "status", 0, "owner        hello, a package of dpkg: apt-get install --only-upgrade hello\n", ""},
+		{"disabled", available, nil, "status", 0, "instead      use apt\n", ""},
+		{"hold", available, nil, "hold --reason fair", 0, ": fair\n", ""},
+		{"hold until nothing", available, nil, "hold --until soon", 2, "", ""},
+		{"hold refused", available, updater.ErrBusy, "hold", 6, "", ""},
+		{"unhold", available, nil, "unhold", 0, "hello: updates are not held\n", ""},
+		{"quarantine", available, nil, "quarantine", 0, "1.1.0  010000000000  ", ""},
+		{"quarantine list", available, nil, "quarantine list", 0, "1.1.0  010000000000  ", ""},
+		{"quarantine clear", available, nil, "quarantine clear 1.1.0", 0, "hello 1.1.0 (010000000000) may be tried again\n", ""},
+		{"quarantine clear all", available, nil, "quarantine clear --all", 0, "may be tried again\n", ""},
+		{"quarantine clear nothing", available, nil, "quarantine clear", 2, "", ""},
+		{"quarantine clear too much", available, nil, "quarantine clear 1.1.0 --all", 2, "", ""},
+		{"quarantine flag", available, nil, "quarantine clear --bogus", 2, "", ""},
+		{"quarantine word", available, nil, "quarantine cleer", 2, "", ""},
+		{"history", available, nil, "history", 0, "1970-01-01T00:00:00Z  upgrade  1.0.0 → 1.1.0  u-1  rolled-back: crashed[2J\n", ""},
+		{"history fails", available, errors.New("odd"), "history", 1, "", ""},
 		{"instance", available, nil, "status --instance other", 2, "", ""},
 		{"argument", available, nil, "check 1.1.0", 2, "", ""},
 		{"flag", available, nil, "check --bogus", 2, "", ""},
@@ -176,6 +215,12 @@ func TestJSON(t *testing.T) {
 		{"upgrade --yes --json", errors.New("no"), available, []string{"error"}},
 		{"upgrade --json", nil, available, []string{"error"}},
 		{"rollback --yes --json", nil, available, []string{"changed"}},
+		{"hold --json", nil, available, []string{"hold"}},
+		{"unhold --json", nil, available, []string{"schema"}},
+		{"quarantine --json", nil, available, []string{"quarantine"}},
+		{"quarantine clear --all --json", nil, available, []string{"quarantine"}},
+		{"quarantine clear --json", nil, available, []string{"error"}},
+		{"history --json", nil, available, []string{"attempts"}},
 		{"check --json", nil, admin.Check{Schema: 1, Stop: &admin.Failure{Class: updater.Policy}}, []string{"current", "stop"}},
 		{"check --json --instance other", nil, available, []string{"error"}},
 	} {
@@ -223,6 +268,59 @@ func TestRequest(t *testing.T) {
 	}
 }
 
+func TestHoldTravels(t *testing.T) {
+	r := &running{t: t, state: stateDir(t), check: available}
+	r.run("abc")
+	t.Setenv("SUDO_USER", "ann")
+	if _, _, err := execute(server.Service{StateDir: r.state}, "hold", "--reason", "fair", "--until", "2100-01-02T03:04:05Z"); err != nil {
+		t.Fatal(err)
+	}
+	if want := (updater.Hold{Reason: "fair", By: "ann", Until: time.Date(2100, 1, 2, 3, 4, 5, 0, time.UTC)}); r.hold == nil || *r.hold != want {
+		t.Errorf("held %+v, want %+v", r.hold, want)
+	}
+	for _, args := range []string{"unhold", "quarantine clear 1.1.0", "quarantine clear --all"} {
+		if _, _, err := execute(server.Service{StateDir: r.state}, strings.Fields(args)...); err != nil {
+			t.Error(err)
+		}
+	}
+	if r.hold != nil || strings.Join(r.cleared, ",") != "1.1.0," {
+		t.Errorf("held %+v, cleared %q", r.hold, r.cleared)
+	}
+}
+
+func TestParseUntil(t *testing.T) {
+	now := time.Date(2026, 11, 27, 12, 0, 0, 0, time.Local)
+	for s, want := range map[string]time.Time{
+		"": {}, "36h": now.Add(36 * time.Hour), "7d": now.AddDate(0, 0, 7), "2026-12-31": time.Date(2026, 12, 31, 0, 0, 0, 0, time.Local),
+		"2026-12-31 18:00": time.Date(2026, 12, 31, 18, 0, 0, 0, time.Local), "2026-12-31T18:00": time.Date(2026, 12, 31, 18, 0, 0, 0, time.Local),
+		"2026-12-31T18:00:00+02:00": time.Date(2026, 12, 31, 16, 0, 0, 0, time.UTC),
+	} {
+		if got, err := parseUntil(s, now); err != nil || !got.Equal(want) {
+			t.Errorf("%q: %v, %v, want %v", s, got, err, want)
+		}
+	}
+	for _, s := range []string{"soon", "d", "31.12.2026", "1x"} {
+		if got, err := parseUntil(s, now); err == nil {
+			t.Errorf("%q: %v", s, got)
+		}
+	}
+}
+
+// A build that others distribute updates itself by no command, and says what to do instead; where there is no place for state as well.
+func TestDisabled(t *testing.T) {
+	for _, dir := range []string{stateDir(t), "/proc/none"} {
+		s := server.Service{StateDir: dir, Disabled: "update it with apt", Handler: http.NotFoundHandler()}
+		for _, args := range []string{"check", "upgrade --yes", "upgrade 1.1.0 --yes --force"} {
+			_, _, err := execute(s, strings.Fields(args)...)
+			var b strings.Builder
+			explain(&b, "hello", err)
+			if ExitCode(err) != 3 || !strings.HasSuffix(b.String(), "update it with apt\n") {
+				t.Errorf("%s in %s: %d, %q", args, dir, ExitCode(err), b.String())
+			}
+		}
+	}
+}
+
 func TestNoServer(t *testing.T) {
 	dir := stateDir(t)
 	for args, code := range map[string]int{
@@ -230,6 +328,15 @@ func TestNoServer(t *testing.T) {
 		"check":                          2, // no source
 		"upgrade --yes":                  2,
 		"rollback --yes":                 3, // nothing is kept
+		"hold --reason fair":             0,
+		"unhold":                         0,
+		"quarantine":                     0,
+		"quarantine clear --all":         0,
+		"quarantine clear 9.9.9":         1,
+		"history":                        0,
+		"check --constraint ^1":          2,
+		"serve --constraint ^1":          2,
+		"serve --window 25:00":           2,
 		"version":                        0,
 		"help exit-codes":                0,
 		"serve --listen x":               2,

@@ -1,5 +1,5 @@
 // Package command is the command line of a server that updates itself: serve, upgrade, check, status,
-// rollback and version, for any [server.Service].
+// rollback, hold, unhold, quarantine, history and version, for any [server.Service].
 //
 //	func main() {
 //		command.Main(server.Service{
@@ -16,10 +16,10 @@
 //
 // # With and without a running server
 //
-// upgrade, check, status and rollback look for the running server of this executable: in the state directory
+// All but serve and version look for the running server of this executable: in the state directory
 // beside it (--state-dir names another one) lies the path of its admin socket. If one runs, it does the work, and
 // the command follows it to the verdict of the probation. If more than one runs, --instance says which. If
-// none runs, upgrade and rollback replace the executable alone, under the same lock.
+// none runs, upgrade and rollback replace the executable alone, and hold, unhold and quarantine write to the same state, all under the same lock.
 //
 // # Output
 //
@@ -35,7 +35,7 @@
 //	2    usage; also: needs --yes, no terminal
 //	3    stopped by policy
 //	4    verification failed
-//	5    no permission
+//	5    no permission, read-only, or owned by a package manager
 //	6    another upgrade is under way
 //	7    undone on probation
 //	8    replaced, but the running server was not restarted

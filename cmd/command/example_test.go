@@ -49,9 +49,13 @@ func ExampleNew() {
 	fmt.Println(err, command.ExitCode(err))
 	// Output:
 	// check
+	// history
+	// hold
+	// quarantine
 	// rollback
 	// serve
 	// status
+	// unhold
 	// upgrade
 	// version
 	// needs --yes, no terminal to ask on 2

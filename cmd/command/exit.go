@@ -26,7 +26,7 @@ var exitCodes = []struct {
 	{0, "", "done, or nothing to do; also: no server was running and the executable was replaced"},
 	{exitFailed, updater.Failed, "failed, nothing changed; also: the new version never became ready"},
 	{exitUsage, updater.Usage, "usage; also: needs --yes, no terminal"},
-	{3, updater.Policy, "stopped by policy: wrong platform, older, halted, yanked, quarantined, not its turn yet, …"},
+	{3, updater.Policy, "stopped by policy: held, wrong platform, older, halted, yanked, quarantined, not its turn yet, no window open, …"},
 	{4, updater.Verification, "verification failed: unsigned, wrongly signed, truncated, wrong format or module"},
 	{5, updater.Permission, "no permission, read-only, or owned by a package manager"},
 	{6, updater.Busy, "another upgrade is under way"},

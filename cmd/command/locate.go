@@ -29,16 +29,25 @@ func (w *where) flags(cmd *cobra.Command, c cli) {
 // errNotRunning says that no server of this executable was found.
 var errNotRunning = errors.New("no server is running")
 
+// executable is the path of this program, links followed.
+func executable() (string, error) {
+	exe, err := os.Executable()
+	if err == nil {
+		exe, err = filepath.EvalSymlinks(exe)
+	}
+	if err != nil {
+		return "", fmt.Errorf("find the executable: %w", err)
+	}
+	return exe, nil
+}
+
 // locate finds the running server, or returns errNotRunning.
 func (w *where) locate() (admin.Instance, error) {
 	dir := w.stateDir
 	if dir == "" {
-		exe, err := os.Executable()
-		if err == nil {
-			exe, err = filepath.EvalSymlinks(exe)
-		}
+		exe, err := executable()
 		if err != nil {
-			return admin.Instance{}, fmt.Errorf("find the executable: %w", err)
+			return admin.Instance{}, err
 		}
 		dir = admin.StateDir(exe)
 	}

@@ -8,11 +8,13 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/moult-go/moult/server"
+	"github.com/moult-go/moult/updater"
 )
 
 func (c cli) serve() *cobra.Command {
 	s := c.s
 	var source sourceFlags
+	var windows []string
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Serve, and keep up to date",
@@ -27,6 +29,8 @@ TERM and INT finish the requests under way and stop; a second one, more than a s
 	fl := cmd.Flags()
 	fl.StringArrayVar(&s.Listen, "listen", defaultListen(s), "address to listen on, host:port or unix:/path (repeatable)")
 	fl.DurationVar(&s.Interval, "interval", s.Interval, "time between two checks (default 6h for a feed, 5s for a path); negative: only when asked")
+	fl.StringArrayVar(&windows, "window", asTexts(s.Windows), `when updates are applied by themselves, as "Mon-Fri 02:00 2h Europe/Berlin" (repeatable; default at any time)`)
+	fl.BoolVar(&s.IgnorePackageManager, "ignore-package-manager", s.IgnorePackageManager, "update this executable even if a package manager owns it")
 	fl.StringVar(&s.StateDir, "state-dir", s.StateDir, "state directory, on the file system of the executable (default .NAME.d beside it)")
 	fl.DurationVar(&s.UpdateProbation, "probation", or(s.UpdateProbation, time.Minute), "how long a new version is watched before it replaces the old one for good")
 	fl.DurationVar(&s.Probation, "hup-probation", or(s.Probation, 5*time.Second), "the same after a restart by HUP")
@@ -46,6 +50,9 @@ TERM and INT finish the requests under way and stop; a second one, more than a s
 		if err := source.apply(&s); err != nil {
 			return err
 		}
+		if err := parseWindows(&s, windows); err != nil {
+			return err
+		}
 		err := server.Run(cmd.Context(), s)
 		if errors.Is(err, server.ErrInvalid) {
 			return usage("%v", err)
@@ -53,6 +60,25 @@ TERM and INT finish the requests under way and stop; a second one, more than a s
 		return err
 	})
 	return cmd
+}
+
+func asTexts(windows []updater.Window) (list []string) {
+	for _, w := range windows {
+		list = append(list, w.String())
+	}
+	return list
+}
+
+func parseWindows(s *server.Service, texts []string) error {
+	s.Windows = nil
+	for _, t := range texts {
+		w, err := updater.ParseWindow(t)
+		if err != nil {
+			return usage("--window: %v", err)
+		}
+		s.Windows = append(s.Windows, w)
+	}
+	return nil
 }
 
 func defaultListen(s server.Service) []string {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/moult-go/moult/release"
 	"github.com/moult-go/moult/server"
 	"github.com/moult-go/moult/updater/feed"
 	"github.com/moult-go/moult/updater/path"
@@ -17,6 +18,7 @@ type sourceFlags struct {
 	caFile     string
 	watch, key string
 	channel    string
+	constraint string
 }
 
 func (f *sourceFlags) flags(cmd *cobra.Command, c cli) {
@@ -28,13 +30,17 @@ func (f *sourceFlags) flags(cmd *cobra.Command, c cli) {
 	fl.StringVar(&f.watch, "watch", "", "path where new executables are dropped; needs --minisign-key")
 	fl.StringVar(&f.key, "minisign-key", "", "file with the minisign public key for --watch")
 	fl.StringVar(&f.channel, "channel", c.s.Channel, "channel of releases (default stable)")
+	fl.StringVar(&f.constraint, "constraint", c.s.Constraint, `versions to keep to, as ">= 1.2, < 2" (default any)`)
 }
 
 func (f *sourceFlags) given() bool { return f.feed != "" || f.watch != "" }
 
 // apply puts the source into s.
 func (f *sourceFlags) apply(s *server.Service) error {
-	s.Channel = f.channel
+	s.Channel, s.Constraint = f.channel, f.constraint
+	if _, err := release.ParseConstraint(f.constraint); err != nil {
+		return usage("--constraint: %v", err)
+	}
 	switch {
 	case f.feed != "" && f.watch != "":
 		return usage("--feed and --watch exclude each other")

@@ -67,6 +67,9 @@ func printStatus(out io.Writer, st admin.Status) error {
 	} else {
 		row("updates", "off: %s", st.Updates.Reason)
 	}
+	if st.Updater != nil && st.Updater.Disabled != "" {
+		row("instead", "%s", st.Updater.Disabled)
+	}
 	if st.RestartError != "" {
 		row("restart", "undone: %s", st.RestartError)
 	}
@@ -79,6 +82,18 @@ func printStatus(out io.Writer, st admin.Status) error {
 func updaterRows(row func(name, format string, args ...any), u updater.Status) {
 	if u.Source != "" {
 		row("source", "%s", u.Source)
+	}
+	if u.Hold != nil {
+		row("hold", "%s", u.Hold)
+	}
+	if u.Owner != nil {
+		row("owner", "%s, a package of %s: %s", u.Owner.Name, u.Owner.Manager, u.Owner.Upgrade)
+	}
+	if u.Constraint != "" {
+		row("constraint", "%s", u.Constraint)
+	}
+	if u.Window != nil {
+		row("window", "%s", standing(*u.Window))
 	}
 	if u.Disk != "" {
 		row("disk", "%s", u.Disk)
@@ -114,6 +129,14 @@ func updaterRows(row func(name, format string, args ...any), u updater.Status) {
 	for _, q := range u.Quarantine {
 		row("quarantine", "%s  %s  %s", q.Version, q.Digest.Short(), q.Reason)
 	}
+}
+
+// standing says how the windows stand.
+func standing(o updater.Opening) string {
+	if o.Open {
+		return "open until " + o.At.Format(time.RFC3339)
+	}
+	return "opens at " + o.At.Format(time.RFC3339)
 }
 
 // turn says when this host may have a release that is rolled out.

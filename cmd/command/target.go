@@ -22,28 +22,35 @@ type target interface {
 	checker
 	Upgrade(context.Context, admin.Request, func(updater.Event)) (updater.Outcome, error)
 	Rollback(context.Context, admin.Request, func(updater.Event)) (updater.Outcome, error)
+	Hold(context.Context, updater.Hold) (admin.Held, error)
+	Unhold(context.Context) (admin.Held, error)
+	Quarantine(context.Context) (admin.Quarantine, error)
+	Unquarantine(context.Context, admin.Clear) (admin.Quarantine, error)
+	History(context.Context) (admin.History, error)
 	// serving is the version that serves, "" if none does.
 	serving(context.Context) string
 	close() error
 }
 
 // target finds the running server; if there is none, it opens the updater, and takes the lock when the command
-// is to change something.
+// is to change something. source is nil for a command that looks nowhere.
 func (c cli) target(cmd *cobra.Command, w *where, source *sourceFlags, change bool) (target, error) {
 	running, err := w.server()
 	if err != nil {
 		return nil, err
 	}
 	if running != nil {
-		if source.given() {
+		if source != nil && source.given() {
 			fmt.Fprintln(cmd.ErrOrStderr(), "the running server looks where it was told to; --feed and --watch are for when there is none")
 		}
 		return remote{running}, nil
 	}
 	s := c.s
 	s.StateDir = w.stateDir
-	if err := source.apply(&s); err != nil {
-		return nil, err
+	if source != nil {
+		if err := source.apply(&s); err != nil {
+			return nil, err
+		}
 	}
 	return newAlone(s, change)
 }
@@ -74,11 +81,12 @@ type alone struct {
 
 func newAlone(s server.Service, change bool) (*alone, error) {
 	u, err := updater.New(updater.Options{
-		Name: s.Name, Version: s.Version, Source: s.Source, Channel: s.Channel,
+		Name: s.Name, Version: s.Version, Source: s.Source, Channel: s.Channel, Constraint: s.Constraint, Windows: s.Windows,
+		Disabled: s.Disabled, IgnorePackageManager: s.IgnorePackageManager,
 		StateDir: s.StateDir, Logger: s.Logger, ReplaceFirst: s.ReplaceFirst,
 	})
 	if err != nil {
-		return nil, err
+		return nil, packageOwned(s, err)
 	}
 	a := &alone{app: s.Name, u: u}
 	if !change {
@@ -90,6 +98,22 @@ func newAlone(s server.Service, change bool) (*alone, error) {
 		return nil, err
 	}
 	return a, nil
+}
+
+// packageOwned is err, or what to type instead where a package manager has put the executable: often there is no place for an updater then.
+func packageOwned(s server.Service, err error) error {
+	var refused *updater.Error
+	if !errors.As(err, &refused) || refused.Class != updater.Permission || s.IgnorePackageManager {
+		return err
+	}
+	exe, findErr := executable()
+	if findErr != nil {
+		return err
+	}
+	if owned := updater.PackageOwned(context.Background(), exe); owned != nil {
+		return owned
+	}
+	return err
 }
 
 func (a *alone) Check(ctx context.Context, r admin.Request) (admin.Check, error) {

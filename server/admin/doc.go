@@ -5,6 +5,11 @@
 //	POST /v1/check     a [Request] → one [Check]
 //	POST /v1/upgrade   a [Request] → lines of [Line]: events, then one result or error
 //	POST /v1/rollback  the same
+//	POST /v1/hold      an updater.Hold → one [Held]
+//	POST /v1/unhold    nothing → one [Held]
+//	GET  /v1/quarantine        one [Quarantine]
+//	POST /v1/quarantine/clear  a [Clear] → one [Quarantine]: what was cleared
+//	GET  /v1/history   one [History]
 //	GET  /v1/livez     200 as long as the process answers
 //	GET  /v1/readyz    200 when it serves, 503 while it drains
 //

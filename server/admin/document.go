@@ -52,8 +52,8 @@ type Updates struct {
 // Request asks for a check, an upgrade or a rollback.
 type Request struct {
 	Version string `json:"version,omitempty"` // default: the newest; for a rollback the previous one
-	Force   bool   `json:"force,omitempty"`   // also what is quarantined or halted; never what is not verified, or yanked
-	Patient bool   `json:"patient,omitempty"` // for a check: what would happen by itself; it waits for a rollout
+	Force   bool   `json:"force,omitempty"`   // also what is held, quarantined or halted; never what is not verified, or yanked
+	Patient bool   `json:"patient,omitempty"` // for a check: what would happen by itself; it waits for a rollout and a window
 
 	NoQuarantine bool `json:"no_quarantine,omitempty"` // for a rollback: the version that is left may come again
 }
@@ -83,6 +83,38 @@ func NewCheck(app string, f updater.Found) Check {
 		c.Stop = NewFailure(app, f.Current, f.Stop)
 	}
 	return c
+}
+
+// Held answers what holds updates, or lets them go on.
+type Held struct {
+	Schema int           `json:"schema"`
+	Hold   *updater.Hold `json:"hold,omitempty"` // absent: none
+}
+
+// Quarantine lists builds: those that are not tried again, or those that were cleared just now.
+type Quarantine struct {
+	Schema     int                   `json:"schema"`
+	Quarantine []updater.Quarantined `json:"quarantine"`
+}
+
+// Clear asks for builds to be let out of quarantine. Exactly one field is set.
+type Clear struct {
+	Which string `json:"which,omitempty"` // a version, or the beginning of a digest
+	All   bool   `json:"all,omitempty"`
+}
+
+// Check returns an error unless it names something.
+func (c Clear) Check() error {
+	if (c.Which == "") != c.All {
+		return &updater.Error{Class: updater.Usage, Reason: "bad-request", Err: errors.New("clear the quarantine: name a version, the beginning of a digest, or all")}
+	}
+	return nil
+}
+
+// History lists the attempts to change the version that have ended, oldest first.
+type History struct {
+	Schema   int               `json:"schema"`
+	Attempts []updater.Attempt `json:"attempts"`
 }
 
 // Line is one line of the answer to an upgrade or a rollback: exactly one field is set.
@@ -131,6 +163,10 @@ func NewFailure(app, serving string, err error) *Failure {
 	if f.Serving == "" {
 		f.Serving = serving
 	}
+	var adviser interface{ Hint() string }
+	if f.Hint == "" && errors.As(err, &adviser) {
+		f.Hint = adviser.Hint()
+	}
 	if f.Hint == "" {
 		f.Hint = hint(app, f)
 	}
@@ -146,11 +182,15 @@ func hint(app string, f *Failure) string {
 		return fmt.Sprintf("to try it once more: %s upgrade --force", app)
 	case "halted":
 		return fmt.Sprintf("its publisher may let it go on, or bring out a better one; to take it all the same: %s upgrade --force", app)
+	case "held":
+		return fmt.Sprintf("to let updates go on: %s unhold; to take this one all the same: %s upgrade --force", app, app)
+	case "channel", "constraint":
+		return fmt.Sprintf("it is for whoever starts %s serve to say otherwise, by --channel or --constraint", app)
 	case "yanked":
 		return "its publisher has withdrawn it; wait for the next version"
 	case "stepping-stone":
 		return fmt.Sprintf("to take the release in between by its version: %s upgrade VERSION", app)
-	case "rollout":
+	case "rollout", "window":
 		return fmt.Sprintf("to take it now: %s upgrade", app)
 	case "expired":
 		return "nothing was changed; if this host's clock is right, whoever publishes this program has to sign its feed again"

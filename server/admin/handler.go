@@ -21,6 +21,11 @@ type Backend interface {
 	// Change runs an upgrade, or a rollback, and tells events of its progress, one at a time. It outlives
 	// ctx: the attempt belongs to the server, not to who asked for it.
 	Change(ctx context.Context, rollback bool, r Request, events func(updater.Event)) (updater.Outcome, error)
+	// Hold keeps updates from being applied; nil lets them go on.
+	Hold(ctx context.Context, h *updater.Hold) error
+	// Unquarantine lets builds be tried again, as updater.Updater's does, and returns them.
+	Unquarantine(ctx context.Context, which string) ([]updater.Quarantined, error)
+	History() ([]updater.Attempt, error)
 }
 
 // Handler returns the API over b. livez and readyz answer for the process, as on its public listeners.
@@ -31,6 +36,11 @@ func Handler(b Backend, livez, readyz http.Handler) http.Handler {
 	mux.HandleFunc("POST /v1/check", h.check)
 	mux.HandleFunc("POST /v1/upgrade", func(w http.ResponseWriter, r *http.Request) { h.change(w, r, false) })
 	mux.HandleFunc("POST /v1/rollback", func(w http.ResponseWriter, r *http.Request) { h.change(w, r, true) })
+	mux.HandleFunc("POST /v1/hold", h.hold)
+	mux.HandleFunc("POST /v1/unhold", h.unhold)
+	mux.HandleFunc("GET /v1/quarantine", h.quarantine)
+	mux.HandleFunc("POST /v1/quarantine/clear", h.unquarantine)
+	mux.HandleFunc("GET /v1/history", h.history)
 	mux.Handle("GET /v1/livez", livez)
 	mux.Handle("GET /v1/readyz", readyz)
 	return mux
@@ -43,8 +53,8 @@ func (h handler) status(w http.ResponseWriter, _ *http.Request) {
 }
 
 func (h handler) check(w http.ResponseWriter, r *http.Request) {
-	req, ok := h.read(w, r)
-	if !ok {
+	var req Request
+	if !h.read(w, r, &req) {
 		return
 	}
 	c, err := h.b.Check(r.Context(), req)
@@ -58,8 +68,8 @@ func (h handler) check(w http.ResponseWriter, r *http.Request) {
 // change streams an attempt. The status code is sent with the first event, so an attempt that is refused at
 // once has one that fits, and a later failure has only its line.
 func (h handler) change(w http.ResponseWriter, r *http.Request, rollback bool) {
-	req, ok := h.read(w, r)
-	if !ok {
+	var req Request
+	if !h.read(w, r, &req) {
 		return
 	}
 	s := &stream{w: w}
@@ -75,15 +85,14 @@ func (h handler) change(w http.ResponseWriter, r *http.Request, rollback bool) {
 }
 
 // read takes the body of a request; an empty one asks for nothing special.
-func (h handler) read(w http.ResponseWriter, r *http.Request) (Request, bool) {
-	var req Request
+func (h handler) read(w http.ResponseWriter, r *http.Request, into any) bool {
 	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxRequest))
 	d.DisallowUnknownFields()
-	if err := d.Decode(&req); err != nil && !errors.Is(err, io.EOF) {
+	if err := d.Decode(into); err != nil && !errors.Is(err, io.EOF) {
 		h.fail(w, &updater.Error{Class: updater.Usage, Reason: "bad-request", Err: errors.New("read the request: " + err.Error())})
-		return req, false
+		return false
 	}
-	return req, true
+	return true
 }
 
 func (h handler) failure(err error) *Failure {

@@ -23,7 +23,7 @@ type backend struct {
 }
 
 func (b backend) Status() admin.Status {
-	return admin.Status{Schema: admin.Schema, App: "hello", Version: "1.0.0"}
+	return admin.Status{Schema: admin.Schema, App: "hello", Version: "1.0.0", Updater: &updater.Status{Hold: &updater.Hold{By: "ann"}}}
 }
 
 func (b backend) Check(_ context.Context, r admin.Request) (admin.Check, error) {
@@ -33,6 +33,19 @@ func (b backend) Check(_ context.Context, r admin.Request) (admin.Check, error) 
 func (b backend) Change(ctx context.Context, rollback bool, r admin.Request, events func(updater.Event)) (updater.Outcome, error) {
 	return b.change(ctx, rollback, r, events)
 }
+
+func (b backend) Hold(_ context.Context, h *updater.Hold) error {
+	if h != nil && h.Reason == "" {
+		return errors.New("no reason came through")
+	}
+	return b.err
+}
+
+func (b backend) Unquarantine(_ context.Context, which string) ([]updater.Quarantined, error) {
+	return []updater.Quarantined{{Version: which}}, b.err
+}
+
+func (b backend) History() ([]updater.Attempt, error) { return nil, b.err }
 
 func ask(b admin.Backend, method, path, body string) *httptest.ResponseRecorder {
 	ok := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
@@ -63,6 +76,21 @@ func TestHandler(t *testing.T) {
 		{"POST", "/v1/upgrade", "", fail(updater.Policy, "older"), 409, `hello rollback`},
 		{"POST", "/v1/rollback", "", updater.ErrBusy, 409, `"class":"busy"`},
 		{"POST", "/v1/upgrade", "", errors.New("odd"), 500, `"class":"failed"`},
+		{"POST", "/v1/hold", `{"reason":"the fair","until":"2026-12-31T00:00:00Z"}`, nil, 200, `"by":"ann"`},
+		{"POST", "/v1/hold", `{"reason":"the fair"}`, fail(updater.Usage, "bad-hold"), 400, `"reason":"bad-hold"`},
+		{"POST", "/v1/hold", `{"until":"tomorrow"}`, nil, 400, `"class":"usage"`},
+		{"POST", "/v1/unhold", "", nil, 200, `"schema":1`},
+		{"POST", "/v1/unhold", `{"reason":"x"}`, nil, 400, `"class":"usage"`},
+		{"POST", "/v1/unhold", "", updater.ErrBusy, 409, `"class":"busy"`},
+		{"GET", "/v1/hold", "", nil, 405, ""},
+		{"GET", "/v1/quarantine", "", nil, 200, `"quarantine":[]`},
+		{"POST", "/v1/quarantine/clear", `{"which":"1.1.0"}`, nil, 200, `"version":"1.1.0"`},
+		{"POST", "/v1/quarantine/clear", `{"all":true}`, nil, 200, `"quarantine":[`},
+		{"POST", "/v1/quarantine/clear", "", nil, 400, "name a version"},
+		{"POST", "/v1/quarantine/clear", `{"which":"1.1.0","all":true}`, nil, 400, "name a version"},
+		{"POST", "/v1/quarantine/clear", `{"which":"x"}`, fail(updater.Failed, "no-such-version"), 500, `"reason":"no-such-version"`},
+		{"GET", "/v1/history", "", nil, 200, `"attempts":[]`},
+		{"GET", "/v1/history", "", errors.New("odd"), 500, `"class":"failed"`},
 		{"GET", "/v1/upgrade", "", nil, 405, ""},
 		{"POST", "/v1/status", "", nil, 405, ""},
 		{"GET", "/", "", nil, 404, ""},
@@ -133,6 +161,25 @@ func TestNewFailure(t *testing.T) {
 		}
 	}
 }
+
+// An error that knows what to do next says so in the last line.
+func TestHints(t *testing.T) {
+	for reason, want := range map[string]string{"held": "hello unhold", "window": "hello upgrade", "rollout": "hello upgrade", "constraint": "--constraint"} {
+		f := admin.NewFailure("hello", "", &updater.Error{Class: updater.Policy, Reason: reason, Err: errors.New("x")})
+		if !strings.Contains(f.Hint, want) {
+			t.Errorf("%s: %q, want %q in it", reason, f.Hint, want)
+		}
+	}
+	f := admin.NewFailure("hello", "", &updater.Error{Class: updater.Permission, Reason: "package-owned", Err: fmt.Errorf("update: %w", adviser{})})
+	if f.Hint != "apt-get install hello" {
+		t.Errorf("hint %q", f.Hint)
+	}
+}
+
+type adviser struct{}
+
+func (adviser) Error() string { return "x" }
+func (adviser) Hint() string  { return "apt-get install hello" }
 
 func TestNewCheck(t *testing.T) {
 	if c := admin.NewCheck("hello", updater.Found{Current: "1.0.0"}); c.Version != "" || c.Available || c.Stop != nil {

@@ -76,7 +76,7 @@ func (c *Client) Status(ctx context.Context) (admin.Status, error) {
 // Check asks the server to look for something newer. It changes nothing.
 func (c *Client) Check(ctx context.Context, r admin.Request) (admin.Check, error) {
 	var found admin.Check
-	err := c.one(ctx, http.MethodPost, "check", &r, &found)
+	err := c.one(ctx, http.MethodPost, "check", r, &found)
 	return found, err
 }
 
@@ -90,7 +90,42 @@ func (c *Client) Rollback(ctx context.Context, r admin.Request, events func(upda
 	return c.follow(ctx, "rollback", r, events)
 }
 
-func (c *Client) do(ctx context.Context, method, what string, body *admin.Request) (*http.Response, error) {
+// Hold keeps updates from being applied, and returns how they are held now.
+func (c *Client) Hold(ctx context.Context, h updater.Hold) (admin.Held, error) {
+	var held admin.Held
+	err := c.one(ctx, http.MethodPost, "hold", h, &held)
+	return held, err
+}
+
+// Unhold lets updates go on.
+func (c *Client) Unhold(ctx context.Context) (admin.Held, error) {
+	var held admin.Held
+	err := c.one(ctx, http.MethodPost, "unhold", nil, &held)
+	return held, err
+}
+
+// Quarantine asks for the builds that are not tried again.
+func (c *Client) Quarantine(ctx context.Context) (admin.Quarantine, error) {
+	var q admin.Quarantine
+	err := c.one(ctx, http.MethodGet, "quarantine", nil, &q)
+	return q, err
+}
+
+// Unquarantine lets builds be tried again, and returns them.
+func (c *Client) Unquarantine(ctx context.Context, which admin.Clear) (admin.Quarantine, error) {
+	var q admin.Quarantine
+	err := c.one(ctx, http.MethodPost, "quarantine/clear", which, &q)
+	return q, err
+}
+
+// History asks for the attempts that have ended.
+func (c *Client) History(ctx context.Context) (admin.History, error) {
+	var h admin.History
+	err := c.one(ctx, http.MethodGet, "history", nil, &h)
+	return h, err
+}
+
+func (c *Client) do(ctx context.Context, method, what string, body any) (*http.Response, error) {
 	var payload io.Reader
 	if body != nil {
 		b, err := json.Marshal(body)
@@ -107,7 +142,7 @@ func (c *Client) do(ctx context.Context, method, what string, body *admin.Reques
 }
 
 // one exchanges one document.
-func (c *Client) one(ctx context.Context, method, what string, body *admin.Request, into any) error {
+func (c *Client) one(ctx context.Context, method, what string, body, into any) error {
 	resp, err := c.do(ctx, method, what, body)
 	if err != nil {
 		return fmt.Errorf("ask the server for %s: %w", what, err)
@@ -133,7 +168,7 @@ func refusal(what, status string, d *json.Decoder) error {
 
 // follow reads lines to the last.
 func (c *Client) follow(ctx context.Context, what string, r admin.Request, events func(updater.Event)) (updater.Outcome, error) {
-	resp, err := c.do(ctx, http.MethodPost, what, &r)
+	resp, err := c.do(ctx, http.MethodPost, what, r)
 	if err != nil {
 		if op := new(net.OpError); errors.As(err, &op) && op.Op == "dial" {
 			return updater.Outcome{}, fmt.Errorf("ask the server for %s: %w", what, err)

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -96,6 +98,46 @@ func TestRefusal(t *testing.T) {
 	}
 	if _, err := c.Status(context.Background()); err == nil {
 		t.Error("an answer that is not JSON was taken for a status")
+	}
+}
+
+// What is asked and what is answered, of everything that is one document.
+func TestDocuments(t *testing.T) {
+	path := socket(t)
+	var asked string
+	answer := ""
+	serve(t, path, func(w http.ResponseWriter, r *http.Request) {
+		b, _ := io.ReadAll(r.Body)
+		asked = strings.TrimSpace(r.Method + " " + r.URL.Path + " " + string(b))
+		fmt.Fprint(w, answer)
+	})
+	c, ctx := client.New(path), context.Background()
+	for _, tt := range []struct {
+		asks, answer string
+		call         func() (good bool, err error)
+	}{
+		{`POST /v1/hold {"reason":"the fair"}`, `{"hold":{"by":"ann"}}`, func() (bool, error) {
+			h, err := c.Hold(ctx, updater.Hold{Reason: "the fair"})
+			return h.Hold != nil && h.Hold.By == "ann", err
+		}},
+		{`POST /v1/unhold`, `{}`, func() (bool, error) { h, err := c.Unhold(ctx); return h.Hold == nil, err }},
+		{`GET /v1/quarantine`, `{"quarantine":[{"version":"1.1.0"}]}`, func() (bool, error) {
+			q, err := c.Quarantine(ctx)
+			return len(q.Quarantine) == 1 && q.Quarantine[0].Version == "1.1.0", err
+		}},
+		{`POST /v1/quarantine/clear {"which":"1.1.0"}`, `{"quarantine":[{"version":"1.1.0"}]}`, func() (bool, error) {
+			q, err := c.Unquarantine(ctx, admin.Clear{Which: "1.1.0"})
+			return len(q.Quarantine) == 1, err
+		}},
+		{`GET /v1/history`, `{"attempts":[{"id":"u-1"}]}`, func() (bool, error) {
+			h, err := c.History(ctx)
+			return len(h.Attempts) == 1 && h.Attempts[0].ID == "u-1", err
+		}},
+	} {
+		answer = tt.answer
+		if good, err := tt.call(); !good || err != nil || asked != tt.asks {
+			t.Errorf("asked %q, want %q; answer understood: %v, %v", asked, tt.asks, good, err)
+		}
 	}
 }
 
