@@ -33,7 +33,7 @@ func (u *Updater) missing() *Error {
 }
 
 // expected are the stops that are as somebody wants them, or pass by themselves.
-var expected = []string{"rollout", "window", "held", "still-changing"}
+var expected = []string{"rollout", "window", "held", "constraint", "still-changing"}
 
 // refuse notes why nothing is applied; nil clears it. The log gets it when it is new, or a person has asked.
 func (u *Updater) refuse(r Request, f Found, e *Error) {

@@ -1,6 +1,7 @@
 package updater
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -72,7 +73,7 @@ var rules = []rule{
 // passing are the stops that say something of one release only: what is older and may be taken is taken meanwhile. A build
 // in quarantine or backing off is none of them: it failed here, and the next one may fail for the same reason; so an operator
 // finds the version that was left, and not a third one.
-var passing = []string{"channel", "constraint", "halted", "yanked", "stepping-stone", "unknown-format", "rollout"}
+var passing = []string{"constraint", "halted", "yanked", "stepping-stone", "unknown-format", "rollout"}
 
 // Choose returns the newest offer that h may take at this instant, or, if there is none, the newest at all and the first
 // reason against it; of an explicit r.Version only that. What the host has already is no error but a choice without a Stop.
@@ -132,19 +133,24 @@ func named(offered []Candidate, r Request) ([]Candidate, error) {
 	return offered, nil
 }
 
-// queue is the offers in the order in which they are considered: those for this platform, the newest first.
+// queue is the offers in the order in which they are considered: those for this platform and in this channel, the newest first; then, so that a reason
+// can be named, the others.
 func (h *Host) queue(offered []Candidate) []Candidate {
 	q := slices.Clone(offered)
 	slices.SortStableFunc(q, func(a, b Candidate) int {
-		if x, y := h.fits(a), h.fits(b); x != y {
-			if x {
-				return -1
-			}
-			return 1
-		}
-		return b.Version.Compare(a.Version)
+		return cmp.Or(h.rank(b)-h.rank(a), b.Version.Compare(a.Version))
 	})
 	return q
+}
+
+func (h *Host) rank(c Candidate) int {
+	switch {
+	case !h.fits(c):
+		return 0
+	case !h.inChannel(c):
+		return 1
+	}
+	return 2
 }
 
 func (h *Host) fits(c Candidate) bool {
@@ -218,15 +224,25 @@ func (h *Host) direction(v *Choice, _ Request, _ time.Time) {
 // stable is the channel without pre-releases.
 const stable = "stable"
 
-// channel keeps to the channel that the host is in. Where the source knows of no channels, what is a pre-release by its version is not in
+// inChannel reports whether c is in the channel that the host is in. Where the source knows of no channels, what is a pre-release by its version is not in
 // "stable", and is in every other one. (Constraints never decide that: see release.ParseConstraint.)
+func (h *Host) inChannel(c Candidate) bool {
+	switch {
+	case h.Channel == "":
+		return true
+	case c.Channel != "":
+		return c.Channel == h.Channel
+	}
+	return h.Channel != stable || c.Version.Prerelease() == ""
+}
+
 func (h *Host) channel(v *Choice, _ Request, _ time.Time) {
 	c := v.Candidate
 	switch {
-	case h.Channel == "" || c.Channel == h.Channel:
+	case h.inChannel(c):
 	case c.Channel != "":
 		v.Stop = fail(Policy, "channel", "version %s is in channel %.40q, and this host in %q", c.Version, c.Channel, h.Channel)
-	case h.Channel == stable && c.Version.Prerelease() != "":
+	default:
 		v.Stop = fail(Policy, "channel", "version %s is a pre-release, and this host is in channel %q", c.Version, h.Channel)
 	}
 }

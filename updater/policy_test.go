@@ -281,6 +281,12 @@ func TestPolicyPassesOver(t *testing.T) {
 			t.Errorf("channel %q: %v, %v, %v, want %s", tc.channel, v.Candidate.Version, v.Stop, err, tc.want)
 		}
 	}
+	// A pre-release of which nothing is to be had here is no reason to say anything but "current".
+	h.Channel, h.Constraint, h.Digest = "stable", release.Constraint{}, release.Digest{2}
+	if v, err := Choose(offers[1:], h, Request{}, time.Now()); err != nil || v.Stop != nil || v.Candidate.Digest != h.Digest {
+		t.Errorf("current in its channel: %v, %v, %v", v.Candidate.Version, v.Stop, err)
+	}
+	h.Digest = release.Digest{9}
 	// Who runs a pre-release goes on to the release.
 	h.Channel, h.Constraint, h.Installed = "stable", release.Constraint{}, release.MustParseVersion("1.3.0-rc.9")
 	if v, _ := Choose(offers[2:], h, Request{}, time.Now()); v.Stop != nil || v.Candidate.Version.String() != "1.3.0" {
