@@ -312,14 +312,13 @@ func (s *story) serve(ts *testscript.TestScript, args []string) error {
 		return err
 	}
 	defer out.Close()
-	env := os.Environ()
+	env := append(os.Environ(), "PATH="+ts.Getenv("PATH"), "MOULT_TEST_SKEW="+filepath.Join(s.dir, "skew"))
 	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
 		env, args = append(env, args[0]), args[1:]
 	}
 	s.cmd = exec.Command(filepath.Join(s.dir, "opt", "app"), append([]string{"serve", "--listen", s.addr, "--dir", "www", "--debug-sleep"}, args...)...)
 	s.cmd.Env = env
 	s.cmd.Dir, s.cmd.Stdout, s.cmd.Stderr = s.dir, out, out
-	s.cmd.Env = append(os.Environ(), "MOULT_TEST_SKEW="+filepath.Join(s.dir, "skew"))
 	if err := s.cmd.Start(); err != nil {
 		return err
 	}
