@@ -51,7 +51,7 @@
 // Beside the executable /opt/hello/hello lies its state directory, mode 0700:
 //
 //	.hello.d/versions/1.2.0-0123456789ab/hello   staged and kept versions
-//	.hello.d/state.json                          journal, floor, quarantine
+//	.hello.d/state.json                          journal, floor, hold, quarantine
 //	.hello.d/history.jsonl                       one line for each attempt that ended
 //	.hello.d/lock                                held by the one process that may change any of this
 //	.hello.d/feed/                               trusted metadata

@@ -1,6 +1,7 @@
 package command
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"text/tabwriter"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/moult-go/moult/server/admin"
 	"github.com/moult-go/moult/updater"
 )
 
@@ -51,4 +53,9 @@ func printHistory(out io.Writer, list []updater.Attempt) error {
 		fmt.Fprintf(w, "%s\t%s\t%s → %s\t%s\t%s\n", a.Ended.UTC().Format(time.RFC3339), a.Kind, a.From, a.To, a.ID, plain(how))
 	}
 	return w.Flush()
+}
+
+func (a *alone) History(context.Context) (admin.History, error) {
+	list, err := a.u.History()
+	return admin.History{Schema: admin.Schema, Attempts: append([]updater.Attempt{}, list...)}, err
 }

@@ -1,6 +1,7 @@
 package command
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"os/user"
@@ -122,4 +123,23 @@ func whoami() string {
 		return ""
 	}
 	return u.Username
+}
+
+func (a *alone) Hold(_ context.Context, h updater.Hold) (admin.Held, error) {
+	if err := a.u.Hold(h); err != nil {
+		return admin.Held{}, err
+	}
+	return a.held()
+}
+
+func (a *alone) Unhold(context.Context) (admin.Held, error) {
+	if err := a.u.Unhold(); err != nil {
+		return admin.Held{}, err
+	}
+	return a.held()
+}
+
+func (a *alone) held() (admin.Held, error) {
+	st, err := a.u.Status()
+	return admin.Held{Schema: admin.Schema, Hold: st.Hold}, err
 }

@@ -1,6 +1,7 @@
 package command
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"text/tabwriter"
@@ -106,4 +107,17 @@ func (c cli) quarantineClear() *cobra.Command {
 		return err
 	})
 	return cmd
+}
+
+func (a *alone) Quarantine(context.Context) (admin.Quarantine, error) {
+	st, err := a.u.Status()
+	return admin.Quarantine{Schema: admin.Schema, Quarantine: st.Quarantine}, err
+}
+
+func (a *alone) Unquarantine(_ context.Context, c admin.Clear) (admin.Quarantine, error) {
+	if err := c.Check(); err != nil {
+		return admin.Quarantine{}, err
+	}
+	cleared, err := a.u.Unquarantine(c.Which)
+	return admin.Quarantine{Schema: admin.Schema, Quarantine: cleared}, err
 }

@@ -65,6 +65,15 @@ func (h handler) check(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, c)
 }
 
+func (h handler) history(w http.ResponseWriter, _ *http.Request) {
+	list, err := h.b.History()
+	if err != nil {
+		h.fail(w, err)
+		return
+	}
+	writeJSON(w, http.StatusOK, History{Schema, append([]updater.Attempt{}, list...)})
+}
+
 // change streams an attempt. The status code is sent with the first event, so an attempt that is refused at
 // once has one that fits, and a later failure has only its line.
 func (h handler) change(w http.ResponseWriter, r *http.Request, rollback bool) {
