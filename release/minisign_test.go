@@ -213,14 +213,23 @@ func TestParseTrustedComment(t *testing.T) {
 
 func FuzzParseTrustedComment(f *testing.F) {
 	f.Add("app:hello version:1.4.0 platform:linux/amd64 sha256:" + helloDigest)
+	f.Add("app:hello version:1.4.0 sha256:" + helloDigest)
 	f.Fuzz(func(t *testing.T, s string) {
 		c, err := ParseTrustedComment(s)
-		if err != nil {
-			return
+		sums, errSums := ParseChecksumsComment(s)
+		if err == nil && errSums == nil {
+			t.Fatalf("%q passes for both kinds: %v, %v", s, c, sums)
 		}
-		again, err := ParseTrustedComment(c.String())
-		if err != nil || again.String() != c.String() {
-			t.Fatalf("%q reads as %q, then %q, %v", s, c, again, err)
+		if err == nil {
+			again, err := ParseTrustedComment(c.String())
+			if err != nil || again.String() != c.String() {
+				t.Fatalf("%q reads as %q, then %q, %v", s, c, again, err)
+			}
+		}
+		if errSums == nil {
+			if again, err := ParseChecksumsComment(sums.String()); err != nil || again.String() != sums.String() {
+				t.Fatalf("%q reads as %q, then %q, %v", s, sums, again, err)
+			}
 		}
 	})
 }

@@ -3,6 +3,7 @@ package updater
 import (
 	"context"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -110,4 +111,35 @@ func TestHistoryIsBounded(t *testing.T) {
 	if h, err := b.History(); err != nil || len(h) < 200 || h[len(h)-1].ID != string(rune('a'+1199%26)) {
 		t.Errorf("%d attempts, %v", len(h), err)
 	}
+}
+
+// FuzzHistory: whatever is left of the file, an attempt that is added is the last one that is read, and none is read twice in a row.
+func FuzzHistory(f *testing.F) {
+	f.Add([]byte(`{"id":"1","to":"1.1.0"}` + "\n" + `{"id":"2","outcome":"failed"}` + "\n" + `{"id":"2"}` + "\n" + `{"id":"3","ou`))
+	f.Add([]byte("null\n\n[]"))
+	f.Add([]byte{0})
+	dir := f.TempDir()
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Cleanup(func() { root.Close() })
+	u := &Updater{dir: dir, root: root}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if err := os.WriteFile(filepath.Join(dir, historyFile), b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := u.appendHistory(Attempt{ID: "last", To: "9.9.9"}); err != nil {
+			t.Fatal(err)
+		}
+		all, err := u.History()
+		if err != nil || len(all) == 0 || all[len(all)-1].ID != "last" || all[len(all)-1].To != "9.9.9" {
+			t.Fatalf("%+v, %v", all, err)
+		}
+		for i, a := range all {
+			if a.ID == "" || i > 0 && a.ID == all[i-1].ID {
+				t.Errorf("attempt %d: %q", i, a.ID)
+			}
+		}
+	})
 }
