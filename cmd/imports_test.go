@@ -27,8 +27,16 @@ var directions = []struct {
 	{"updater/feed", []string{module + "grace", module + "server", module + "cmd", module + "updater/path"}},
 	{"updater/path", []string{module + "grace", module + "server", module + "cmd", module + "updater/feed", module + "release/tuf", goTUF}},
 	{"updater/owner", []string{module}},
+	{"release/archive", []string{module + "updater", module + "grace", module + "server", module + "cmd", module + "release/t", goTUF}},
+	{"updater/assets", append([]string{module + "updater/feed", module + "updater/path", module + "updater/forge", module + "updater/dir"}, aboveSources...)},
+	{"updater/file", append([]string{module + "updater/feed", module + "updater/path", module + "updater/forge", module + "updater/dir"}, aboveSources...)},
+	{"updater/dir", append([]string{module + "updater/feed", module + "updater/path", module + "updater/forge"}, aboveSources...)},
+	{"updater/forge", append([]string{module + "updater/feed", module + "updater/path", module + "updater/dir"}, aboveSources...)},
 	{"server", []string{module + "cmd", module + "release/tuf", module + "updater/", goTUF}},
 }
+
+// aboveSources is what no source but the feed links.
+var aboveSources = []string{module + "grace", module + "server", module + "cmd", module + "release/tuf", goTUF}
 
 const goTUF = "github.com/theupdateframework/go-tuf"
 

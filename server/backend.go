@@ -197,7 +197,7 @@ func (r *runner) awaitLock(ctx context.Context) {
 }
 
 func request(req admin.Request, events func(updater.Event)) updater.Request {
-	return updater.Request{Version: req.Version, Force: req.Force, Patient: req.Patient, NoQuarantine: req.NoQuarantine, Manual: true, Events: events}
+	return updater.Request{Version: req.Version, Force: req.Force, Patient: req.Patient, NoQuarantine: req.NoQuarantine, File: req.File, Manual: true, Events: events}
 }
 
 func classOf(err error) updater.Class {

@@ -58,20 +58,21 @@ func (u *Updater) check(ctx context.Context, r Request) (Found, error) {
 		f.Stop = u.disabled()
 		return f, nil
 	}
-	if u.o.Source == nil {
-		return f, fail(Usage, "no-source", "check for updates: no source is configured")
+	source, err := u.source(r)
+	if err != nil {
+		return f, err
 	}
 	u.findPackage(ctx)
-	r.event(Event{Phase: PhaseCheck, Message: u.o.Source.String()})
+	r.event(Event{Phase: PhaseCheck, Message: source.String()})
 	if err := u.inPlace(); err != nil { // a Source keeps its cache there, by path
 		return f, err
 	}
-	offered, err := u.o.Source.Check(ctx, u.query())
+	offered, err := source.Check(ctx, u.query(r))
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.lastCheck = u.now()
 	if err != nil {
-		return f, asError(ctx, fmt.Errorf("check %s: %w", u.o.Source, err), Temporary, "network")
+		return f, asError(ctx, fmt.Errorf("check %s: %w", source, err), Temporary, "network")
 	}
 	if err := u.learnRunning(); err != nil {
 		return f, err

@@ -34,19 +34,21 @@ var ErrBusy = errors.New("another upgrade is under way")
 //	              "stage-failed", "proof-failed" (could not be started, ended or hung in the proof),
 //	              "replaced-by-someone-else", "handover-failed", or what the Handover itself names
 //	              ("exited", "start-timeout", …)
-//	usage         "bad-version", "bad-options", "no-source", "bad-hold" (it would be over), "ambiguous" (several builds in quarantine)
+//	usage         "bad-version", "bad-options", "no-source", "no-key" (to verify a single file with), "bad-hold" (it would be over),
+//	              "ambiguous" (several builds in quarantine)
 //	policy        "disabled", "held", "version-unparsable", "wrong-platform", "older", "same-version", "channel", "constraint", "yanked",
 //	              "halted", "stepping-stone", "quarantined", "backing-off", "rollout", "window", "nothing-kept",
 //	              "unknown-format" (this program cannot decode what is offered)
 //	verification  "unsigned", "bad-signature", "bad-comment", "wrong-app", "digest-mismatch", "truncated",
 //	              "too-long", "not-executable", "wrong-format", "wrong-module", "wrong-version", "wrong-image", "damaged"
-//	              (a kept version), "bad-payload", "bad-delta" (cannot be decoded); from a feed also "expired", "rollback", "bad-metadata"
+//	              (a kept version), "bad-payload", "bad-delta" (cannot be decoded); "bad-checksums" and "ambiguous" (several files for this
+//	              platform) from a forge or a directory; from a feed also "expired", "rollback", "bad-metadata"
 //	permission    "package-owned" (a package manager is to update it), "state-dir", "other-file-system", "setuid", "owner", "xattr",
-//	              "read-only", "not-writable", "sticky", "immutable", "noexec"
+//	              "read-only", "not-writable", "sticky", "immutable", "noexec", "token" and "sign-in" (a forge wants another token)
 //	busy          "busy"
 //	undone        what the Handover names ("crashed", "hung", "ill", "commit"), else its text; "crash-loop" (cold starts)
 //	temporary     "network", "missing" (nothing is offered), "still-changing", "disk-space",
-//	              "not-found", "wrong-type" (a web page) and "cache" (of its metadata, on this disk) from a feed
+//	              "not-found", "wrong-type" (a web page), "rate-limit" and "cache" (of metadata, on this disk)
 type Error struct {
 	Class  Class
 	Reason string

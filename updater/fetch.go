@@ -21,6 +21,10 @@ const (
 // fetch brings one payload of c into the private download directory: no more than its signed length, and
 // verified before anything else opens it. It goes on with what an earlier attempt left. The caller removes the file.
 func (u *Updater) fetch(ctx context.Context, r Request, c Candidate, p way) (string, error) {
+	source, err := u.source(r)
+	if err != nil {
+		return "", err
+	}
 	version := c.Version.String()
 	if other, _ := keptPart(u.root, u.now()); other != "" && other != partName(p.SHA256) {
 		removePart(u.root, other) // one at the most
@@ -33,7 +37,7 @@ func (u *Updater) fetch(ctx context.Context, r Request, c Candidate, p way) (str
 	}
 	r.event(Event{Phase: PhaseFetch, Version: version, Done: w.done, Total: p.Length, Message: p.what()})
 	u.step("fetch")
-	if err := u.fetchWithTries(ctx, c, p, w); err != nil {
+	if err := u.fetchWithTries(ctx, c, p, w, func() error { return source.Fetch(ctx, u.query(r), p.Payload, w) }); err != nil {
 		e := asError(ctx, err, Failed, "io")
 		w.leave(e.Class == Temporary || e.Reason == "interrupted")
 		return "", e
@@ -47,11 +51,11 @@ func (u *Updater) fetch(ctx context.Context, r Request, c Candidate, p way) (str
 }
 
 // fetchWithTries asks the source again when a download broke off, unless the server has said when to come back.
-func (u *Updater) fetchWithTries(ctx context.Context, c Candidate, p way, w *part) error {
+func (u *Updater) fetchWithTries(ctx context.Context, c Candidate, p way, w *part, ask func() error) error {
 	for try, wait := 1, firstWait; ; try, wait = try+1, 2*wait {
 		had := w.done
 		w.begun = false
-		err := u.fetched(ctx, c, p, w, u.o.Source.Fetch(ctx, u.query(), p.Payload, w))
+		err := u.fetched(ctx, c, p, w, ask())
 		var e *Error
 		brokeOff := errors.As(err, &e) && e.Reason == "network" && w.err == nil && (try > 1 || w.done > had)
 		if !brokeOff || retryAfter(err) > 0 || try == mostTries {

@@ -64,7 +64,7 @@ func (u *Updater) watch(ctx context.Context) (woken <-chan struct{}, end func())
 	ch := make(chan struct{}, 1)
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		s.Watch(ctx, u.query(), func() {
+		s.Watch(ctx, u.query(Request{}), func() {
 			select {
 			case ch <- struct{}{}:
 			default: // one check sees it all

@@ -32,6 +32,13 @@ type Source interface {
 	String() string
 }
 
+// FileSource is a Source whose policy of trust can be applied to one file on disk: those with a minisign key.
+type FileSource interface {
+	Source
+	// File returns the source that offers the file at path.
+	File(path string) Source
+}
+
 // Query is what a Source is asked for.
 type Query struct {
 	App      string
@@ -39,6 +46,11 @@ type Query struct {
 	Channel  string
 	CacheDir string // private directory for trusted metadata; exists
 	Logger   *slog.Logger
+
+	// A source for which every release costs a request may look only into those that can matter: newer than Installed, or Version.
+	// The newest one it names in any case, if with nothing but its version, so that it can be told from there being none.
+	Installed release.Version // zero if it is not known
+	Version   release.Version // that a person asks for; zero: the newest
 }
 
 // Candidate is a release that a Source offers.
@@ -244,6 +256,10 @@ type Request struct {
 	Patient      bool        // waits for both nevertheless: a person wants to know what would happen without being asked for
 	NoQuarantine bool        // of a rollback: the version that is left may come again
 	Events       func(Event) // progress; may be nil; must not block
+
+	// File is the absolute path of one file to take instead of what the source offers. The source has to trust single files
+	// (see FileSource): whoever asks says which file, never why it may be trusted.
+	File string
 }
 
 // now reports whether somebody wants the update as soon as it can be had.
@@ -283,14 +299,40 @@ func (u *Updater) StateDir() string { return u.dir }
 // InstallPath returns the path that updates replace.
 func (u *Updater) InstallPath() string { return u.path }
 
-func (u *Updater) query() Query {
-	return Query{
-		App:      u.o.Name,
-		Platform: release.Host(),
-		Channel:  u.o.Channel,
-		CacheDir: filepath.Join(u.dir, "feed"),
-		Logger:   u.log,
+func (u *Updater) query(r Request) Query {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	q := Query{
+		App:       u.o.Name,
+		Platform:  release.Host(),
+		Channel:   u.o.Channel,
+		CacheDir:  filepath.Join(u.dir, "feed"),
+		Logger:    u.log,
+		Installed: u.version,
 	}
+	if v, err := release.ParseVersion(u.current.Version); err == nil {
+		q.Installed = v
+	}
+	q.Version, _ = release.ParseVersion(r.Version) // what does not parse is an error of the choice
+	return q
+}
+
+// source is where r looks.
+func (u *Updater) source(r Request) (Source, error) {
+	if u.o.Source == nil {
+		return nil, fail(Usage, "no-source", "check for updates: no source is configured")
+	}
+	if r.File == "" {
+		return u.o.Source, nil
+	}
+	s, ok := u.o.Source.(FileSource)
+	switch {
+	case !r.Manual || !filepath.IsAbs(r.File):
+		return nil, fail(Usage, "bad-options", "only a person may name a file, by its absolute path")
+	case !ok:
+		return nil, fail(Usage, "no-key", "%s: %s says nothing of single files: without a minisign key none can be verified; stop the server and name the key to upgrade", r.File, u.o.Source)
+	}
+	return s.File(r.File), nil
 }
 
 // manualOnly says why nothing happens by itself, "" if it does.

@@ -41,7 +41,7 @@ func (c cli) target(cmd *cobra.Command, w *where, source *sourceFlags, change bo
 	}
 	if running != nil {
 		if source != nil && source.given() {
-			fmt.Fprintln(cmd.ErrOrStderr(), "the running server looks where it was told to; --feed and --watch are for when there is none")
+			fmt.Fprintln(cmd.ErrOrStderr(), "the running server looks where it was told to; the flags that name a source are for when there is none")
 		}
 		return remote{running}, nil
 	}

@@ -28,6 +28,7 @@ command waits for the verdict. If no server is running, the executable is replac
 	}
 	w.flags(cmd, c)
 	source.flags(cmd, c)
+	source.fileFlag(cmd)
 	ch.flags(cmd)
 	cmd.Flags().BoolVar(&check, "check", false, "only look, as check does")
 	cmd.Flags().BoolVar(&force, "force", false, "also while updates are held, or a version that is quarantined or halted; never one that is not verified, or yanked")
@@ -46,6 +47,11 @@ command waits for the verdict. If no server is running, the executable is replac
 			return err
 		}
 		defer t.close()
+		if _, ok := t.(remote); ok && source.file != "" {
+			if r.File, err = source.remoteFile(); err != nil {
+				return err
+			}
+		}
 		if check {
 			r.Patient = r.Version == "" && !r.Force
 			return c.runCheck(cmd, t, r, ch.json)

@@ -54,6 +54,7 @@ type Request struct {
 	Version string `json:"version,omitempty"` // default: the newest; for a rollback the previous one
 	Force   bool   `json:"force,omitempty"`   // also what is held, quarantined or halted; never what is not verified, or yanked
 	Patient bool   `json:"patient,omitempty"` // for a check: what would happen by itself; it waits for a rollout and a window
+	File    string `json:"file,omitempty"`    // absolute path of a signed file to take; the server verifies it by the key that it was started with
 
 	NoQuarantine bool `json:"no_quarantine,omitempty"` // for a rollback: the version that is left may come again
 }
@@ -78,6 +79,9 @@ func NewCheck(app string, f updater.Found) Check {
 	if !f.Candidate.Version.IsZero() {
 		c.Version, c.Digest = f.Candidate.Version.String(), f.Candidate.Digest
 		c.Length, c.Notes = f.Candidate.Length, f.Candidate.Notes
+		if c.Length == 0 { // in an archive, of which that is not known yet
+			c.Length = f.Candidate.Full.Length
+		}
 	}
 	if f.Stop != nil {
 		c.Stop = NewFailure(app, f.Current, f.Stop)
