@@ -215,7 +215,7 @@ func (r *runner) busy() error {
 	a, off := r.attempt.Load(), r.offReason()
 	if st := r.p.State(); st != grace.Serving {
 		f.Phase = st.String()
-	} else if a != nil {
+	} else if a != nil && a.latest().Phase != "" { // else it is the one that was refused
 		f.Phase = string(a.latest().Phase)
 	} else if off == offLock || off == offStarting {
 		f.Reason, f.Phase = "locked", off

@@ -153,3 +153,17 @@ func TestEdits(t *testing.T) {
 		t.Errorf("another instance holds the lock: %v", err)
 	}
 }
+
+// Who is in the way of the loop's own attempt is told the phase from the journal, and not that of the attempt that was refused.
+func TestBusyByTheLoop(t *testing.T) {
+	b := newBench(t, Service{})
+	b.u.upgrade = func(context.Context, updater.Request) (updater.Outcome, error) {
+		return updater.Outcome{}, &updater.Error{Class: updater.Busy, Reason: "busy", Err: updater.ErrBusy}
+	}
+	b.start()
+	b.wait("the update loop", func() bool { return slices.Contains(b.u.said(), "run") })
+	var f *admin.Failure
+	if _, err := client.New(b.r.place.sock).Upgrade(context.Background(), admin.Request{}, nil); !errors.As(err, &f) || f.Phase != "idle" {
+		t.Errorf("%v, %+v", err, f)
+	}
+}
