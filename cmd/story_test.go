@@ -307,12 +307,16 @@ func (s *story) sign(file, key, version, platform string) error {
 }
 
 func (s *story) serve(ts *testscript.TestScript, args []string) error {
+	return s.start(append(os.Environ(), "PATH="+ts.Getenv("PATH")), args)
+}
+
+func (s *story) start(env, args []string) error {
 	out, err := os.OpenFile(filepath.Join(s.dir, s.log), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
 	defer out.Close()
-	env := append(os.Environ(), "PATH="+ts.Getenv("PATH"), "MOULT_TEST_SKEW="+filepath.Join(s.dir, "skew"))
+	env = append(env, "MOULT_TEST_SKEW="+filepath.Join(s.dir, "skew"))
 	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
 		env, args = append(env, args[0]), args[1:]
 	}
