@@ -91,6 +91,7 @@ func TestMain(m *testing.M) {
 //	stop                     sends TERM to the first process of the line and waits until none is left
 //	killall, killfirst       kill -9, of all processes or of the first
 //	servefeed DIR            serves a feed with cmd/app, on $feed
+//	forge TAG VERSION        publishes that build on a forge like Gitea, on $forge, in an archive with signed checksums
 //	supervise ARG…           starts the server like serve, and again whenever it is gone, until unsupervise or the end; does not wait
 //	started N                the supervisor has started N processes, and the last of them serves
 //	age DIR DURATION         a feed whose publisher last signed it so long ago
@@ -128,7 +129,7 @@ func TestStories(t *testing.T) {
 			"serve": command((*story).serve), "instance": command((*story).instance), "load": command((*story).startLoad), "lost": command((*story).lost),
 			"serves": command((*story).serves), "log": command((*story).logs), "exits": command((*story).exits),
 			"signal": command((*story).signal), "alone": command((*story).alone), "stop": command((*story).stop),
-			"killall": command((*story).killAll), "killfirst": command((*story).killFirst), "servefeed": command((*story).serveFeed),
+			"killall": command((*story).killAll), "killfirst": command((*story).killFirst), "servefeed": command((*story).serveFeed), "forge": command((*story).forge),
 			"supervise": command((*story).supervise), "unsupervise": command((*story).unsupervise), "started": command((*story).started),
 			"spoil": command((*story).spoil), "unlink": command((*story).unlink), "restore": command((*story).restore),
 			"age": command((*story).age), "skew": command((*story).skew),

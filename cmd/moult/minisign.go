@@ -16,9 +16,10 @@ import (
 func newMinisign() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "minisign",
-		Short: "Sign lone files, for servers that watch a path",
-		Long: `Sign and verify single executables in the format of minisign, for servers that watch a path or read the releases of a forge. A feed needs none of it. The
-files and keys are minisign's own; what is ours is the trusted comment, which says whose executable it is, which version and for which platform.`,
+		Short: "Sign lone files, for servers that watch a path or read the releases of a forge",
+		Long: `Sign and verify executables, archives of them and files of checksums in the format of minisign, for servers that watch a path or read the releases of a forge
+or a directory. A feed needs none of it. The files and keys are minisign's own; what is ours is the trusted comment, which says whose executable it is, which
+version and for which platform.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
@@ -90,15 +91,19 @@ func (r *keygenResult) text(w io.Writer) {
 }
 
 func newSign() *cobra.Command {
-	var key, version, platform string
+	var key, version, platform, program string
 	var c release.TrustedComment
 	var pass passphraseFlags
 	cmd := &cobra.Command{
-		Use:     "sign FILE",
-		Short:   "Write FILE.minisig",
-		Long:    "Sign an executable and say in the signature whose it is, which version and for which platform: a server that watches a path wants to know.",
-		Example: "  moult minisign sign hello --app hello --version 1.4.0 --key minisign.key",
-		Args:    nArgs(1, 1),
+		Use:   "sign FILE",
+		Short: "Write FILE.minisig",
+		Long: `Sign an executable, or an archive (tar.gz, zip) of one, and say in the signature whose it is, which version and for which platform: a server wants to know.
+
+A file of checksums (checksums.txt, as goreleaser writes it) is signed for all files that it names: one signature for a whole release. The files that lie
+beside it are compared first.`,
+		Example: `  moult minisign sign hello --app hello --version 1.4.0 --key minisign.key
+  moult minisign sign dist/checksums.txt --app hello --version 1.4.0 --key minisign.key`,
+		Args: nArgs(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			if err := need(cmd, "app", "version", "key"); err != nil {
 				return err
@@ -106,14 +111,14 @@ func newSign() *cobra.Command {
 			if c.Version, err = release.ParseVersion(version); err != nil {
 				return &usageError{err}
 			}
-			x, err := inspect(args[0])
+			if program == "" {
+				program = c.App
+			}
+			sign, err := signer(cmd.Context(), args[0], platform, program, c)
 			if err != nil {
 				return err
 			}
-			if c.Platform, err = x.agree(platform); err != nil {
-				return err
-			}
-			signature, err := signFile(cmd.Context(), args[0], key, &pass, c)
+			signature, err := signFile(cmd.Context(), args[0], key, &pass, sign)
 			if err != nil {
 				return err
 			}
@@ -128,12 +133,43 @@ func newSign() *cobra.Command {
 	f.StringVar(&c.App, "app", "", "`name` of the application")
 	f.StringVar(&version, "version", "", "semantic `version` of the file")
 	f.StringVar(&platform, "platform", "", "`os/arch` of the file (default: as its header says)")
+	f.StringVar(&program, "program", "", "`name` of the executable in an archive (default: the application's)")
 	f.StringVar(&key, "key", "", "`file` with the private key")
 	pass.add(cmd)
 	return cmd
 }
 
-func signFile(ctx context.Context, path, keyFile string, pass *passphraseFlags, c release.TrustedComment) ([]byte, error) {
+// signFunc signs what it reads, with a private key and its password.
+type signFunc func(private, password string, file io.Reader) ([]byte, error)
+
+// signer finds out what a file is, and so what its signature has to say.
+func signer(ctx context.Context, path, platform, program string, c release.TrustedComment) (signFunc, error) {
+	sums, err := sumsOf(path)
+	if err != nil {
+		return nil, err
+	}
+	if sums != nil {
+		if platform != "" {
+			return nil, &usageError{errors.New("a file of checksums is for all platforms")}
+		}
+		sign := func(private, password string, file io.Reader) ([]byte, error) {
+			return release.SignChecksums(private, password, file, release.ChecksumsComment{App: c.App, Version: c.Version})
+		}
+		return sign, checkSums(path, sums)
+	}
+	x, err := inspectLone(ctx, path, program)
+	if err != nil {
+		return nil, err
+	}
+	if c.Platform, err = x.agree(platform); err != nil {
+		return nil, err
+	}
+	return func(private, password string, file io.Reader) ([]byte, error) {
+		return release.SignMinisign(private, password, file, c)
+	}, nil
+}
+
+func signFile(ctx context.Context, path, keyFile string, pass *passphraseFlags, sign signFunc) ([]byte, error) {
 	key, err := os.ReadFile(keyFile)
 	if err != nil {
 		return nil, err
@@ -147,7 +183,7 @@ func signFile(ctx context.Context, path, keyFile string, pass *passphraseFlags, 
 		return nil, err
 	}
 	defer f.Close()
-	signature, err := release.SignMinisign(string(key), string(password), f, c)
+	signature, err := sign(string(key), string(password), f)
 	if err != nil {
 		return nil, fmt.Errorf("sign %s: %w", path, err)
 	}
@@ -180,8 +216,8 @@ func newVerifyFile() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "verify FILE",
 		Short: "Verify FILE by FILE.minisig",
-		Long: `Verify an executable as a server that watches a path does: the signature over its bytes, the trusted comment, and that the two agree. It
-prints what the comment says.`,
+		Long: `Verify an executable, an archive or a file of checksums as a server does: the signature over its bytes, the trusted comment, and that the two agree. Of
+a file of checksums the files that lie beside it are compared too. It prints what the comment says.`,
 		Example: "  moult minisign verify hello --key minisign.pub",
 		Args:    nArgs(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -207,11 +243,11 @@ prints what the comment says.`,
 				return err
 			}
 			defer f.Close()
-			c, err := release.VerifyMinisign(string(public), sig, f)
+			v, err := verifyLone(args[0], string(public), sig, f)
 			if err != nil {
 				return fmt.Errorf("verify %s: %w", args[0], err)
 			}
-			return emit(cmd, &verifiedFile{Schema: schema, App: c.App, Version: c.Version, Platform: c.Platform, SHA256: c.SHA256})
+			return emit(cmd, v)
 		},
 	}
 	cmd.Flags().StringVar(&key, "key", "", "`file` with the public key")
@@ -219,14 +255,35 @@ prints what the comment says.`,
 	return cmd
 }
 
+func verifyLone(path, public string, sig []byte, f io.Reader) (*verifiedFile, error) {
+	sums, err := sumsOf(path)
+	if err != nil {
+		return nil, err
+	}
+	if sums == nil {
+		c, err := release.VerifyMinisign(public, sig, f)
+		return &verifiedFile{Schema: schema, App: c.App, Version: c.Version, Platform: &c.Platform, SHA256: c.SHA256}, err
+	}
+	c, err := release.VerifyChecksums(public, sig, f)
+	if err == nil {
+		err = checkSums(path, sums)
+	}
+	return &verifiedFile{Schema: schema, App: c.App, Version: c.Version, SHA256: c.SHA256, Files: len(sums)}, err
+}
+
 type verifiedFile struct {
-	Schema   int              `json:"schema"`
-	App      string           `json:"app"`
-	Version  release.Version  `json:"version"`
-	Platform release.Platform `json:"platform"`
-	SHA256   release.Digest   `json:"sha256"`
+	Schema   int               `json:"schema"`
+	App      string            `json:"app"`
+	Version  release.Version   `json:"version"`
+	Platform *release.Platform `json:"platform,omitempty"` // not of a file of checksums
+	SHA256   release.Digest    `json:"sha256"`
+	Files    int               `json:"files,omitempty"` // that a file of checksums names
 }
 
 func (v *verifiedFile) text(w io.Writer) {
+	if v.Platform == nil {
+		fmt.Fprintf(w, "%s %s, checksums of %d files, sha256 %s\n", v.App, v.Version, v.Files, v.SHA256)
+		return
+	}
 	fmt.Fprintf(w, "%s %s for %s, sha256 %s\n", v.App, v.Version, v.Platform, v.SHA256)
 }
