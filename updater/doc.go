@@ -40,11 +40,10 @@
 //
 // # What it refuses
 //
-// Unsigned or wrongly signed payloads, for everybody and by whatever flag. A state directory that others may write: it is opened
-// once, and what lies in it is reached through that descriptor. An
-// installed file whose owner or capabilities the new one could not be given: the update would take rights away. One that cannot be replaced
-// at all (read-only, immutable, noexec). Both before anything is fetched. To
-// run setuid.
+// Wrongly signed payloads, for everybody and by whatever flag; unsigned ones too, but for a source that was made to go by checksums alone. A
+// state directory that others may write: it is opened once, and what lies in it is reached through that descriptor. An installed file whose
+// owner or capabilities the new one could not be given: the update would take rights away. One that cannot be replaced at all (read-only,
+// immutable, noexec). Both before anything is fetched. To run setuid.
 //
 // # The disk
 //
