@@ -12,8 +12,9 @@ import (
 // An Exclusive process has something that only one process can hold. It lets go before its successor's New returns, and takes it back
 // before it serves again: at no time do both serve, and meanwhile the clients wait, in the kernel's queues or in ours.
 
-// settleTime is how long a connection that was just accepted may need to reach net/http, headerTime how long the rest of a header may be on
-// its way: nobody is served meanwhile, so a client that sends slowly, or never, must not decide it.
+// settleTime is how long a connection may need to reach net/http through a listener of the application's around ours, which does not tell.
+// headerTime is how long the rest of a header may be on its way, or a connection on ours to net/http where the processors are busy: nobody is
+// served meanwhile, so a client that sends slowly, or never, must not decide it.
 const (
 	settleTime = 50 * time.Millisecond
 	headerTime = time.Second
@@ -51,7 +52,7 @@ func (p *Process) quiesce(ctx context.Context) error {
 	for {
 		young := time.Since(begun) < settleTime
 		busy := p.conns.list(func(t *tracked) bool {
-			return t.restless() || young && phase(t.phase.Load()) == phaseRaw && t.gate.web.Load() != nil
+			return t.restless() || t.onItsWay() && (young || !t.gate.hidden.Load())
 		})
 		if len(busy) == 0 || time.Since(begun) > min(headerTime, p.o.ReleaseTimeout/2) { // who is slower waits with the others
 			break

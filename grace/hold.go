@@ -83,3 +83,8 @@ func (t *tracked) restless() bool {
 	defer m.mu.Unlock()
 	return m.plain && !m.barred && t.wanted() && !m.held && !m.moved
 }
+
+// onItsWay reports whether net/http, which serves on the gate, has not been given the connection yet.
+func (t *tracked) onItsWay() bool {
+	return t.gate.web.Load() != nil && phase(t.phase.Load()) == phaseRaw
+}

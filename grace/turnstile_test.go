@@ -2,8 +2,10 @@ package grace
 
 import (
 	"context"
+	"net"
 	"testing"
 	"testing/synctest"
+	"time"
 )
 
 // TestTurnstile: shut, it waits for those inside and holds those who come; open or refusing, it lets them go.
@@ -63,4 +65,38 @@ func TestTurnstile(t *testing.T) {
 			t.Error("not empty at the end")
 		}
 	})
+}
+
+// TestSlowAcceptLoop: where the processors are busy, a connection may take long from Accept to net/http. If the turnstile were shut before, its
+// request would be read here, wait, and be turned away at the commit.
+func TestSlowAcceptLoop(t *testing.T) {
+	for _, hidden := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			p := &Process{o: Options{ReleaseTimeout: time.Minute}, conns: newConns(), turnstile: &turnstile{}}
+			g := &gate{p: p}
+			g.web.Store(&webService{})
+			g.hidden.Store(hidden)
+			here, there := net.Pipe()
+			defer there.Close()
+			c := p.conns.add(g, here)
+			done := make(chan error, 1)
+			go func() { done <- p.quiesce(context.Background()) }()
+			time.Sleep(2 * settleTime) // of the bubble's clock
+			synctest.Wait()
+			select {
+			case err := <-done:
+				if !hidden {
+					t.Errorf("it did not wait: %v", err)
+				}
+			default:
+				if hidden {
+					t.Error("it waits for a connection of which it will hear nothing")
+				}
+				c.end()
+				if err := <-done; err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
 }
