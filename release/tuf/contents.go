@@ -114,7 +114,11 @@ func (w *walk) roots(first []byte) error {
 	if first != nil && !bytes.Equal(first, b) {
 		return fmt.Errorf("1.root.json: %w", ErrOtherFeed)
 	}
-	if w.t, err = trustedmetadata.New(b); err != nil {
+	err = malformedIfUnknown(guard(func() (err error) {
+		w.t, err = trustedmetadata.New(b)
+		return err
+	}))
+	if err != nil {
 		return fmt.Errorf("1.root.json: %w", err)
 	}
 	w.Roots = append(w.Roots, feedFile(metadataDir+"/1.root.json", b))

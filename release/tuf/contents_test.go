@@ -102,6 +102,25 @@ func TestReadContentsRefuses(t *testing.T) {
 	}
 }
 
+// A byte that is no digit of a signature is a file that is no metadata, in the first root as anywhere.
+func TestReadContentsNotHexadecimal(t *testing.T) {
+	f := newFeed(t)
+	path := filepath.Join(f.repo.dir, "metadata", "1.root.json")
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := bytes.Index(b, []byte(`"sig":`)) + len(`"sig":`)
+	at += bytes.IndexByte(b[at:], '"') + 1
+	b[at] = '`'
+	if err := os.WriteFile(path, b, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ReadContents(t.Context(), nil, readDir(f.repo.dir)); !errors.Is(err, ErrMalformed) {
+		t.Errorf("got %v", err)
+	}
+}
+
 // A publisher's own targets key must not make others write outside the feed.
 func TestReadContentsRefusesPathsThatLeadOut(t *testing.T) {
 	f := newFeed(t)
