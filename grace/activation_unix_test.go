@@ -77,6 +77,7 @@ func FuzzUnitFDs(f *testing.F) {
 			if os.Setenv(name, value) != nil {
 				return // no environment can hold it
 			}
+			defer os.Unsetenv(name) // what could not be read is still there, and an Example would find it
 		}
 		n, err := unitFDs()
 		if err != nil {
