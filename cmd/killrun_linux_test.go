@@ -285,6 +285,9 @@ func (f *force) tryAll(ctx context.Context, tries []attempt) []error {
 
 // aftermath is what the promise says.
 func (r *run) aftermath(ctx context.Context, k kit) error {
+	if !r.wait(func() bool { return !lives(r.victim.pid) }) { // until then it counts among the servers, and refuses already
+		return errors.New("it does not die")
+	}
 	none := func() bool { return len(r.servers()) == 0 }
 	if !r.wait(func() bool { return none() || r.settled() == nil }) {
 		return fmt.Errorf("after the kill it does not come to rest: %w", r.settled())

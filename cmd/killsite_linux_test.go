@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"time"
 )
 
@@ -127,6 +128,16 @@ func (s *site) upgradeWhenRested(ctx context.Context) (err error) {
 		return !errors.As(err, &exit) || exit.ExitCode() != 6
 	})
 	return err
+}
+
+// lives reports whether a process is there, with a thread that is more than a zombie: of one that dies the first may end before the others.
+func lives(pid int) bool {
+	tasks, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
+	if err != nil || len(tasks) > 1 {
+		return err == nil
+	}
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	return err == nil && !strings.Contains(string(stat), ") Z ")
 }
 
 // servers lists the processes that serve, or are about to: not the children that stage and prove.
