@@ -337,6 +337,9 @@ func (p *Process) Ready(ctx context.Context) error {
 		p.up.send(newMessage(msgFail, "reason", err.Error()))
 		return err
 	}
+	if p.up != nil {
+		p.awaitAccept(ctx)
+	}
 	r := readiness{make(chan error, 1)}
 	select {
 	case p.readiness <- r:
@@ -349,6 +352,19 @@ func (p *Process) Ready(ctx context.Context) error {
 		return fmt.Errorf("declare readiness: this process is %s", p.State())
 	case <-ctx.Done():
 		return fmt.Errorf("declare readiness: %w", ctx.Err())
+	}
+}
+
+// acceptTime is how long Ready waits for listeners on which nobody accepts yet. Programs serve on them from goroutines that they start just
+// before, and the predecessor's connections, which may come at once, are refused by a listener that nobody serves.
+const acceptTime = 200 * time.Millisecond
+
+// awaitAccept waits until somebody accepts on every open listener.
+func (p *Process) awaitAccept(ctx context.Context) {
+	for begun := time.Now(); ctx.Err() == nil && time.Since(begun) < acceptTime; time.Sleep(100 * time.Microsecond) { // between two looks
+		if _, open := p.unserved(); len(open) == 0 {
+			return
+		}
 	}
 }
 
