@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -24,6 +25,9 @@ import (
 	"github.com/moult-go/moult/grace/role"
 	"github.com/moult-go/moult/release"
 )
+
+// spun is what a decoder that never ends is busy with.
+var spun atomic.Int64
 
 // What a payload may make of a decoder that has a hole: formats whose decoders do it at once.
 func init() {
@@ -43,7 +47,8 @@ func init() {
 	}
 	claim := func(d release.Decoding) error { return answer(`{"length":%d,"digest":%q}`, d.Length, d.SHA256) }
 	hostile("test-spin", func(release.Decoding, string) error {
-		for {
+		for n := 0; ; n++ {
+			spun.Store(int64(n))
 		}
 	})
 	hostile("test-fork", func(release.Decoding, string) error {

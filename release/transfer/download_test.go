@@ -428,11 +428,9 @@ func TestAMirrorGoesOn(t *testing.T) {
 
 // What is there came from the last mirror, which is asked first, or it would have to be fetched again.
 func TestTheMirrorOfAPartIsAskedFirst(t *testing.T) {
-	var hosts []*host
 	var urls []string
 	for i := range 4 {
 		h := &host{content: payload, etag: fmt.Sprintf(`"%d"`, i)}
-		hosts = append(hosts, h)
 		urls = append(urls, serve(t, h.ServeHTTP).URL)
 	}
 	for i, u := range urls {

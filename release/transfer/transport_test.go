@@ -168,8 +168,7 @@ func TestRedirects(t *testing.T) {
 func TestCredentialsStayAtTheirOrigin(t *testing.T) {
 	seen := make(chan http.Header, 3)
 	storage := serve(t, func(w http.ResponseWriter, r *http.Request) { seen <- r.Header; hello(w, r) })
-	var s *httptest.Server
-	s = serve(t, func(w http.ResponseWriter, r *http.Request) {
+	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		seen <- r.Header
 		switch r.URL.Path {
 		case "/private":

@@ -39,12 +39,11 @@ type site struct {
 }
 
 type rel struct {
-	tag         string
-	draft, pre  bool
-	digests     bool // GitHub says digests
-	files       map[string][]byte
-	body        string
-	publishedAt time.Time
+	tag        string
+	draft, pre bool
+	digests    bool // GitHub says digests
+	files      map[string][]byte
+	body       string
 }
 
 func (r rel) names() []string {
