@@ -21,9 +21,10 @@
 //
 // # What every server answers
 //
-// On its public listeners, /livez (200 while the process answers) and /readyz (200 while it serves and its Health
-// is good, 503 while it drains), each with ?verbose for people. They shadow the Handler's own. On a private
-// Unix socket, the API of package admin.
+// On its public listeners, /livez (200 while the process answers) and /readyz (200 while it serves and its Health and
+// all its Checks are good, 503 while it drains). With ?verbose each has a line for people, "[+]database ok", but no stranger is told
+// why one failed; ?exclude=database leaves one out, and may be repeated. They shadow the Handler's own. On a private Unix socket, the
+// same with reasons, and the API of package admin.
 //
 // # What it refuses
 //

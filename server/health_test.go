@@ -16,13 +16,18 @@ import (
 
 func TestHealthPaths(t *testing.T) {
 	var ill atomic.Bool
-	b := newBench(t, Service{Health: func(context.Context) error {
+	check := func(context.Context) error {
 		if ill.Load() {
 			return errors.New("secret reason")
 		}
 		return nil
-	}})
-	b.r.health.fresh = 0
+	}
+	b := newBench(t, Service{Checks: map[string]func(context.Context) error{"database": check, "cache": func(context.Context) error { return nil }}})
+	for i, q := range b.r.questions {
+		if q.name == "database" {
+			b.r.questions[i].ask = check // whose answers do not last
+		}
+	}
 	h := b.r.withHealth(b.r.s.Handler)
 	for _, tt := range []struct {
 		method, path string
@@ -34,11 +39,16 @@ func TestHealthPaths(t *testing.T) {
 		{"GET", "/livez", grace.Serving, false, 200, "ok\n"},
 		{"GET", "/readyz", grace.Serving, false, 200, "ok\n"},
 		{"HEAD", "/readyz", grace.Probation, false, 200, ""},
-		{"GET", "/readyz?verbose", grace.Standby, false, 200, "[+]serving ok\n[+]health ok\nok\n"},
+		{"GET", "/readyz?verbose", grace.Standby, false, 200, "[+]serving ok\n[+]health ok\n[+]cache ok\n[+]database ok\nok\n"},
 		{"GET", "/livez", grace.Draining, false, 200, "ok"},
-		{"GET", "/readyz?verbose", grace.Draining, false, 503, "[-]serving failed\n[+]health ok\nnot ok\n"},
+		{"GET", "/readyz?verbose", grace.Draining, false, 503, "[-]serving failed: reason withheld\n[+]health ok\n"},
 		{"GET", "/livez", grace.Serving, true, 200, "ok"},
-		{"GET", "/readyz?verbose", grace.Serving, true, 503, "[-]health failed\n"},
+		{"GET", "/readyz?verbose", grace.Serving, true, 503, "[-]database failed: reason withheld\nnot ok\n"},
+		{"GET", "/readyz?verbose&exclude=database", grace.Serving, true, 200, "[+]database excluded: ok\n[+]serving ok\n[+]health ok\n[+]cache ok\nok\n"},
+		{"GET", "/readyz?exclude=cache", grace.Serving, true, 503, "not ok\n"},
+		{"GET", "/readyz?exclude=database&exclude=serving", grace.Draining, true, 200, "ok\n"},
+		{"GET", "/readyz?verbose&exclude=nobody%0A", grace.Serving, false, 200, `by the name of "nobody\n"` + "\n"},
+		{"GET", "/livez?verbose", grace.Serving, true, 200, "[+]process ok\nok\n"},
 		{"POST", "/readyz", grace.Serving, false, 405, ""},
 		{"GET", "/readyz/", grace.Serving, false, 200, "hello"}, // exact paths only
 		{"GET", "/", grace.Serving, false, 200, "hello"},
@@ -87,6 +97,26 @@ func TestHealthHangs(t *testing.T) {
 		h.ask(context.Background())
 		if asked.Load() != 2 {
 			t.Errorf("asked %d times, want an old answer replaced once", asked.Load())
+		}
+	})
+}
+
+// TestVote: what the predecessor of a process on probation is told names the check that failed, and one that hangs costs no more than its limit.
+func TestVote(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		refused, release := errors.New("connection refused"), make(chan struct{})
+		defer close(release)
+		r := newRunner(Service{HealthInterval: time.Second, Checks: map[string]func(context.Context) error{
+			"cache":    func(context.Context) error { return nil },
+			"database": func(context.Context) error { return refused },
+			"queue":    func(context.Context) error { <-release; return nil },
+		}})
+		begun := time.Now()
+		if err := r.vote(context.Background()); !errors.Is(err, refused) || !strings.HasPrefix(err.Error(), "database: ") {
+			t.Errorf("%v", err)
+		}
+		if took := time.Since(begun); took != time.Second {
+			t.Errorf("took %s", took)
 		}
 	})
 }

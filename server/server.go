@@ -79,7 +79,7 @@ type runner struct {
 	u         engine // nil: unusable says why
 	unusable  error
 	assembled chan struct{} // closed when p and u are set: signals may come before
-	health    *health
+	questions []question    // about the program, see ownQuestions
 	lockRetry time.Duration
 	listening []net.Listener
 	place     place        // of the admin socket; zero if there is none
@@ -125,7 +125,7 @@ func Run(ctx context.Context, s Service) error {
 
 func newRunner(s Service) *runner {
 	r := &runner{s: s, log: s.Logger, since: time.Now(), assembled: make(chan struct{}), settled: make(chan struct{}), slot: make(chan struct{}, 1), lockRetry: lockRetry}
-	r.health = newHealth(s.Health, s.HealthInterval)
+	r.questions = ownQuestions(s)
 	return r
 }
 
@@ -259,7 +259,12 @@ func (r *runner) vote(ctx context.Context) error {
 	if err, ok := r.failed.Load().(error); ok {
 		return err
 	}
-	return r.health.ask(ctx)
+	for i, err := range askAll(ctx, r.questions) {
+		if err != nil {
+			return fmt.Errorf("%s: %w", r.questions[i].name, err)
+		}
+	}
+	return nil
 }
 
 // hangup is what HUP and USR2 do, and follow: start what stands at the install path. It is proven first, and not verified.

@@ -19,6 +19,7 @@ import (
 )
 
 func TestService(t *testing.T) {
+	good := func(context.Context) error { return nil }
 	for _, tt := range []struct {
 		name string
 		s    Service
@@ -29,6 +30,10 @@ func TestService(t *testing.T) {
 		{"both", Service{Handler: http.NotFoundHandler(), Start: func(context.Context) (http.Handler, error) { return nil, nil }}, false},
 		{"unix", Service{Handler: http.NotFoundHandler(), Listen: []string{"unix:/run/x.sock", ":0"}}, true},
 		{"unix without path", Service{Handler: http.NotFoundHandler(), Listen: []string{"unix:"}}, false},
+		{"health check that names itself", Service{Handler: http.NotFoundHandler(), Checks: map[string]func(context.Context) error{"serving": good}}, false},
+		{"health check with a name of two words", Service{Handler: http.NotFoundHandler(), Checks: map[string]func(context.Context) error{"my database": good}}, false},
+		{"health check without a function", Service{Handler: http.NotFoundHandler(), Checks: map[string]func(context.Context) error{"database": nil}}, false},
+		{"health check", Service{Handler: http.NotFoundHandler(), Checks: map[string]func(context.Context) error{"database": good}}, true},
 		{"no port", Service{Handler: http.NotFoundHandler(), Listen: []string{"localhost"}}, false},
 	} {
 		s, err := tt.s.filled()

@@ -58,6 +58,9 @@ type Service struct {
 	// Health is the program's own judgement of itself: asked by /readyz and, on probation, by the
 	// predecessor. It should return well within HealthInterval. Default: always well.
 	Health func(ctx context.Context) error
+	// Checks are further judgements, by name: {"database": db.PingContext}. They count like Health, are asked at the same time, and have a line
+	// each in /readyz?verbose. A name is lowercase letters, digits and ._-, and begins with a letter.
+	Checks map[string]func(ctx context.Context) error
 	// ReplaceFirst replaces the executable before the handover instead of after probation, and puts the
 	// previous one back on failure: for systems whose policies are bound to the path.
 	ReplaceFirst bool
@@ -99,6 +102,9 @@ func (s Service) filled() (Service, error) {
 	}
 	if (s.Handler == nil) == (s.Start == nil) {
 		return s, fmt.Errorf("%w: it needs either a Handler or Start", ErrInvalid)
+	}
+	if err := s.checkChecks(); err != nil {
+		return s, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
 	for _, a := range s.Listen {
 		if _, err := socketOf(a); err != nil {
