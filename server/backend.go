@@ -20,27 +20,37 @@ func (r *runner) Status() admin.Status {
 		Generation: r.p.Generation(), PID: os.Getpid(), State: r.p.State().String(), Since: r.since,
 		Listen: r.addresses(), Connections: r.p.Connections(),
 	}
-	for _, g := range r.p.Older() {
-		st.Draining = append(st.Draining, admin.Draining{
-			Generation: g.Number, PID: g.PID, Since: g.Since, Connections: g.Connections, Hijacked: g.Hijacked})
-	}
+	st.Draining = r.draining()
+	st.Updates, st.Updater = r.updates()
 	r.mu.Lock()
-	st.Updates.Reason, st.RestartError = r.off, r.restartError
-	r.mu.Unlock()
+	defer r.mu.Unlock()
+	st.RestartError = r.restartError
+	return st
+}
+
+// updates says whether this server updates itself, and what its updater says, if there is one.
+func (r *runner) updates() (admin.Updates, *updater.Status) {
+	up := admin.Updates{Reason: r.offReason()}
 	if r.u == nil {
-		return st
+		return up, nil
 	}
 	us, err := r.u.Status()
 	if err != nil {
-		st.Updates.Reason = err.Error()
-		return st
+		return admin.Updates{Reason: err.Error()}, nil
 	}
-	st.Updater = &us
-	if st.Updates.Reason == "" && !us.Automatic {
-		st.Updates.Reason = us.Reason
+	if up.Reason == "" {
+		up.On, up.Reason = us.Automatic, us.Reason
 	}
-	st.Updates.On = st.Updates.Reason == "" && us.Automatic
-	return st
+	return up, &us
+}
+
+// draining are the older generations.
+func (r *runner) draining() (list []admin.Draining) {
+	for _, g := range r.p.Older() {
+		list = append(list, admin.Draining{
+			Generation: g.Number, PID: g.PID, Since: g.Since, Connections: g.Connections, Hijacked: g.Hijacked})
+	}
+	return list
 }
 
 // Check looks for something newer.
@@ -114,7 +124,7 @@ func (r *runner) Change(ctx context.Context, rollback bool, req admin.Request, e
 	if !r.resurrected.Load() {
 		defer r.whenDraining(cancel)()
 	}
-	a := &attempt{events: events, standby: make(chan struct{}, 1)}
+	a := &attempt{events: func(e updater.Event) { r.tellProgress(e); events(e) }, standby: make(chan struct{}, 1)}
 	r.attempt.Store(a)
 	defer r.attempt.Store(nil)
 	var wg sync.WaitGroup
@@ -131,6 +141,7 @@ func (r *runner) Change(ctx context.Context, rollback bool, req admin.Request, e
 	if classOf(err) == updater.Busy {
 		return out, r.busy()
 	}
+	r.tellEnd(out, err)
 	return out, err
 }
 

@@ -80,6 +80,7 @@ type runner struct {
 	unusable  error
 	assembled chan struct{} // closed when p and u are set: signals may come before
 	questions []question    // about the program, see ownQuestions
+	hub       *hub
 	lockRetry time.Duration
 	listening []net.Listener
 	place     place        // of the admin socket; zero if there is none
@@ -125,7 +126,7 @@ func Run(ctx context.Context, s Service) error {
 
 func newRunner(s Service) *runner {
 	r := &runner{s: s, log: s.Logger, since: time.Now(), assembled: make(chan struct{}), settled: make(chan struct{}), slot: make(chan struct{}, 1), lockRetry: lockRetry}
-	r.questions = ownQuestions(s)
+	r.questions, r.hub = ownQuestions(s), newHub()
 	return r
 }
 
@@ -154,6 +155,8 @@ func (r *runner) run(ctx context.Context) error {
 	}
 	var wg sync.WaitGroup
 	wg.Go(func() { r.whenActive(ctx) })
+	r.tellState()
+	defer r.whenDraining(func() { r.tellState(); r.hub.dismiss() })()
 
 	exited := make(chan struct{})
 	go func() { // ends with the process's life, which Stop ends too
@@ -303,6 +306,10 @@ func (r *runner) onEvent(e grace.Event) {
 	if e.Step == grace.StepResurrected {
 		r.resurrected.Store(true)
 		r.announce()
+	}
+	r.tellStep(e)
+	if e.Step == grace.StepCommitted {
+		r.hub.dismiss()
 	}
 	if r.u == nil {
 		return

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/moult-go/moult/server/admin"
 	"github.com/moult-go/moult/updater"
 )
 
@@ -33,6 +34,7 @@ func (r *runner) openUpdater(open func(updater.Options) (engine, error)) {
 		Handover: handover{r.p}, Logger: r.log, ReplaceFirst: r.s.ReplaceFirst,
 		KeepVersions: r.s.KeepVersions, KeepBytes: r.s.KeepBytes,
 		FollowInstalled: r.s.FollowInstalled,
+		Progress:        r.tellProgress, Ended: r.tellEnd,
 	})
 	if err != nil {
 		r.log.Error("updating is off", "version", r.s.Version, "err", err)
@@ -59,8 +61,13 @@ func (r *runner) whenDraining(f func()) (stop func()) {
 
 func (r *runner) setOff(reason string) {
 	r.mu.Lock()
-	defer r.mu.Unlock()
+	same := r.off == reason
 	r.off = reason
+	r.mu.Unlock()
+	if !same {
+		up, _ := r.updates()
+		r.tell(admin.Event{Kind: admin.KindUpdates, Updates: &up})
+	}
 }
 
 func (r *runner) offReason() string {
@@ -89,13 +96,19 @@ func (r *runner) whenActive(ctx context.Context) {
 		return
 	}
 	r.announce()
-	if r.u == nil {
-		return
-	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer r.whenDraining(cancel)()
 	var following sync.WaitGroup
+	defer following.Wait()
+	if r.p.Generation() > 1 {
+		r.tellState()
+		following.Go(func() { r.watchOlder(ctx.Done()) })
+	}
+	if r.u == nil {
+		<-ctx.Done()
+		return
+	}
 	following.Go(func() { r.follow(ctx) })
 	if r.lock(ctx) {
 		r.setOff("")

@@ -112,7 +112,8 @@ func (l *loop) once(ctx context.Context) bool {
 	if !f.Available {
 		return false
 	}
-	out, err := u.Upgrade(ctx, Request{})
+	out, err := u.Upgrade(ctx, Request{Events: u.o.Progress})
+	u.o.Ended(out, err)
 	if err != nil {
 		l.noteRetry(f.Candidate.identity())
 		l.noteBusy(err)

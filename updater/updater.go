@@ -137,6 +137,11 @@ type Options struct {
 	IgnorePackageManager bool
 
 	ProofTimeout time.Duration // default 10 s
+
+	// Progress and Ended are told of the upgrades that Run begins by itself, as Request.Events and the caller of Upgrade are of others.
+	// They must not block. Default: nobody.
+	Progress func(Event)
+	Ended    func(Outcome, error)
 }
 
 // Updater brings newer releases to the install path. Its methods may be called from any goroutine.
@@ -229,6 +234,9 @@ func New(o Options) (*Updater, error) {
 		}
 	case "-":
 		u.module = ""
+	}
+	if o.Ended == nil {
+		o.Ended = func(Outcome, error) {}
 	}
 	u.o = o
 	if u.path, u.installed, err = resolveInstallPath(o.InstallPath); err != nil {

@@ -2,6 +2,7 @@
 // socket, the documents that travel there, and the directory where a server can be found.
 //
 //	GET  /v1/status    one [Status]
+//	GET  /v1/events    a stream of [Event]s, see [EventStream]
 //	POST /v1/check     a [Request] → one [Check]
 //	POST /v1/upgrade   a [Request] → lines of [Line]: events, then one result or error
 //	POST /v1/rollback  the same

@@ -16,7 +16,7 @@ const maxRequest = 64 << 10
 
 // Backend is the server that a handler speaks for.
 type Backend interface {
-	Status() Status
+	EventSource
 	Check(ctx context.Context, r Request) (Check, error)
 	// Change runs an upgrade, or a rollback, and tells events of its progress, one at a time. It outlives
 	// ctx: the attempt belongs to the server, not to who asked for it.
@@ -33,6 +33,7 @@ func Handler(b Backend, livez, readyz http.Handler) http.Handler {
 	h := handler{b}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/status", h.status)
+	mux.Handle("GET /v1/events", EventStream(b))
 	mux.HandleFunc("POST /v1/check", h.check)
 	mux.HandleFunc("POST /v1/upgrade", func(w http.ResponseWriter, r *http.Request) { h.change(w, r, false) })
 	mux.HandleFunc("POST /v1/rollback", func(w http.ResponseWriter, r *http.Request) { h.change(w, r, true) })

@@ -26,6 +26,12 @@ func (b backend) Status() admin.Status {
 	return admin.Status{Schema: admin.Schema, App: "hello", Version: "1.0.0", Updater: &updater.Status{Hold: &updater.Hold{By: "ann"}}}
 }
 
+func (b backend) Subscribe(string) (<-chan admin.Event, func()) {
+	gone := make(chan admin.Event)
+	close(gone)
+	return gone, func() {}
+}
+
 func (b backend) Check(_ context.Context, r admin.Request) (admin.Check, error) {
 	return admin.Check{Schema: admin.Schema, Current: "1.0.0", Version: r.Version}, b.err
 }
@@ -65,6 +71,7 @@ func TestHandler(t *testing.T) {
 		contains           string
 	}{
 		{"GET", "/v1/status", "", nil, 200, `"app":"hello"`},
+		{"GET", "/v1/events", "", nil, 200, "event: bye"},
 		{"GET", "/v1/livez", "", nil, 200, ""},
 		{"GET", "/v1/readyz", "", nil, 200, ""},
 		{"POST", "/v1/check", "", nil, 200, `"current":"1.0.0"`},
