@@ -34,10 +34,7 @@ func (p *Process) ServeTLS(srv *http.Server, ln net.Listener, certFile, keyFile 
 		if err != nil {
 			return err
 		}
-		if !ownTickets(cfg) {
-			p.tickets.attend(cfg)
-			defer p.tickets.leave(cfg)
-		}
+		defer p.SessionTickets(cfg)()
 		return srv.Serve(tls.NewListener(ln, cfg))
 	})
 }

@@ -41,6 +41,16 @@ type tickets struct {
 	over    bool // nothing more comes from the predecessor
 }
 
+// SessionTickets lets cfg's sessions resume in later generations, as ServeTLS does for HTTPS: for those who accept TLS connections by
+// themselves. It does nothing to a config that looks after tickets by itself. leave ends it, when nobody accepts any more.
+func (p *Process) SessionTickets(cfg *tls.Config) (leave func()) {
+	if ownTickets(cfg) {
+		return func() {}
+	}
+	p.tickets.attend(cfg)
+	return func() { p.tickets.leave(cfg) }
+}
+
 // attend gives cfg the keys of this process, now and whenever they change, until leave.
 func (t *tickets) attend(cfg *tls.Config) {
 	if t.expected != nil {

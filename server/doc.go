@@ -26,9 +26,15 @@
 // why one failed; ?exclude=database leaves one out, and may be repeated. They shadow the Handler's own. On a private Unix socket, the
 // same with reasons, and the API of package admin.
 //
+// # Listeners
+//
+// HTTP/1.1, HTTP/2 and h2c, TLS with certificates that are read again when their files change, client certificates, Unix sockets, several
+// addresses, and protocols of the program's own ([Listener.Serve]): all on one Service, and all go through a handover. [Limits] says what clients
+// may take, and why what is not limited is not. Whatever does not end by itself, such as a WebSocket, asks [Draining] when to go.
+//
 // # What it refuses
 //
-// It has no TLS, no configuration file and no metrics of its own; the Handler sees plain requests. On
+// On
 // Windows there is no handover: updates replace the file, and the next start runs it.
 //
 // # systemd

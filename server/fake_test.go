@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"log/slog"
@@ -71,6 +72,19 @@ func (p *fakeProcess) Serve(srv *http.Server, ln net.Listener) error {
 		return err
 	}
 }
+
+func (p *fakeProcess) ServeTLS(srv *http.Server, ln net.Listener, certFile, keyFile string) error {
+	err := srv.ServeTLS(ln, certFile, keyFile)
+	select {
+	case <-p.drain:
+		<-p.exited
+		return nil
+	default:
+		return err
+	}
+}
+
+func (p *fakeProcess) SessionTickets(*tls.Config) func() { return func() {} }
 
 func (p *fakeProcess) Ready(context.Context) error {
 	if p.readyErr == nil {

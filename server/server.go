@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -18,18 +19,16 @@ import (
 	"github.com/moult-go/moult/updater"
 )
 
-const (
-	// headerTimeout bounds the wait for a request's header. Idle connections have no limit of their own.
-	headerTimeout = 30 * time.Second
-	// abortTimeout bounds the end of a first generation that never got ready.
-	abortTimeout = 5 * time.Second
-)
+// abortTimeout bounds the end of a first generation that never got ready.
+const abortTimeout = 5 * time.Second
 
 // process is what a server needs of grace.Process.
 type process interface {
 	Open(grace.Socket) (net.Listener, error)
 	Inherited(name string) (grace.Socket, bool)
 	Serve(*http.Server, net.Listener) error
+	ServeTLS(srv *http.Server, ln net.Listener, certFile, keyFile string) error
+	SessionTickets(*tls.Config) (leave func())
 	Ready(context.Context) error
 	Active() <-chan struct{}
 	Draining() <-chan struct{}
@@ -83,6 +82,9 @@ type runner struct {
 	hub       *hub
 	lockRetry time.Duration
 	listening []net.Listener
+	certs     map[tlsKey]*certificates
+	room      *room
+	drains    drains
 	place     place        // of the admin socket; zero if there is none
 	failed    atomic.Value // error before readiness, for the predecessor to read
 	broken    atomic.Bool  // ends because it cannot serve
@@ -127,6 +129,7 @@ func Run(ctx context.Context, s Service) error {
 func newRunner(s Service) *runner {
 	r := &runner{s: s, log: s.Logger, since: time.Now(), assembled: make(chan struct{}), settled: make(chan struct{}), slot: make(chan struct{}, 1), lockRetry: lockRetry}
 	r.questions, r.hub = ownQuestions(s), newHub()
+	r.certs, r.room = map[tlsKey]*certificates{}, newRoom(s.Limits.Connections)
 	return r
 }
 
@@ -143,13 +146,20 @@ func (r *runner) graceOptions() grace.Options {
 // run is the life of a process, from the first socket to the end of the drain.
 func (r *runner) run(ctx context.Context) error {
 	r.log.Info("starting", "app", r.s.Name, "version", r.s.Version, "generation", r.p.Generation(), "pid", os.Getpid())
-	ctx, cancel := context.WithCancel(context.WithValue(ctx, ofRun{}, r))
+	asked := ctx.Done()
+	// Whoever called Run wants a drain when he ends ctx, and requests under way have contexts that come from it: what runs here lives as long
+	// as the process. Only until it serves there is nothing to drain.
+	life, cancel := context.WithCancel(context.WithValue(context.WithoutCancel(ctx), ofRun{}, r))
 	defer cancel()
+	defer r.whenDraining(r.drains.begin)()
+	begun := context.AfterFunc(ctx, cancel)
+	ctx = life
 
-	serving := make(chan error, len(r.s.Listen)+1)
+	serving := make(chan error, len(r.s.listeners())+1)
 	if err := r.begin(ctx, serving); err != nil {
 		return r.abort(err)
 	}
+	begun()
 	if r.s.OnReady != nil {
 		r.s.OnReady()
 	}
@@ -165,7 +175,7 @@ func (r *runner) run(ctx context.Context) error {
 	}()
 	var failure error
 	stop := sync.OnceFunc(r.p.Stop) // a second one would be taken for impatience
-	for asked := ctx.Done(); ; {
+	for {
 		select {
 		case <-asked:
 			asked = nil
@@ -199,39 +209,29 @@ func (r *runner) begin(ctx context.Context, serving chan<- error) error {
 			return fmt.Errorf("start %s: %w", r.s.Name, err)
 		}
 	}
-	h = r.withHealth(h)
-	for _, address := range r.s.Listen {
-		socket, err := socketOf(address)
+	var services []func() error
+	for _, l := range r.s.listeners() {
+		ln, err := r.open(l)
 		if err != nil {
 			return err
 		}
-		ln, err := r.p.Open(socket)
+		serve, err := r.answer(ctx, l, ln, h)
 		if err != nil {
 			return err
 		}
-		r.listening = append(r.listening, ln)
-		r.log.Info("listening", "generation", r.p.Generation(), "address", ln.Addr().String())
+		services = append(services, serve)
 	}
 	adminListener, err := r.openAdmin()
 	if err != nil {
 		r.log.Error("no admin socket: upgrade and status cannot reach this server", "err", err)
 	} else {
-		r.serve(admin.Handler(r, r.livez(), r.readyz(true)), adminListener, serving)
+		srv := r.httpServer(ctx, admin.Handler(r, r.livez(), r.readyz(true)))
+		services = append(services, func() error { return r.p.Serve(srv, adminListener) })
 	}
-	for _, ln := range r.listening {
-		r.serve(h, ln, serving)
+	for _, serve := range services {
+		go func() { serving <- serve() }() // ends with the process
 	}
 	return r.p.Ready(ctx)
-}
-
-// serve answers on ln until the process has drained.
-func (r *runner) serve(h http.Handler, ln net.Listener, done chan<- error) {
-	srv := &http.Server{
-		Handler:           h,
-		ReadHeaderTimeout: headerTimeout,
-		ErrorLog:          slog.NewLogLogger(r.log.Handler(), slog.LevelWarn),
-	}
-	go func() { done <- r.p.Serve(srv, ln) }()
 }
 
 // abort ends a process that never got ready. A successor says so to its predecessor, by being ill when it
@@ -303,6 +303,7 @@ func isStop(err error) bool {
 // onEvent writes the successor's pid down before it can do anything that matters.
 func (r *runner) onEvent(e grace.Event) {
 	<-r.assembled
+	r.noteDrain(e.Step)
 	if e.Step == grace.StepResurrected {
 		r.resurrected.Store(true)
 		r.announce()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -35,16 +36,29 @@ func TestService(t *testing.T) {
 		{"health check without a function", Service{Handler: http.NotFoundHandler(), Checks: map[string]func(context.Context) error{"database": nil}}, false},
 		{"health check", Service{Handler: http.NotFoundHandler(), Checks: map[string]func(context.Context) error{"database": good}}, true},
 		{"no port", Service{Handler: http.NotFoundHandler(), Listen: []string{"localhost"}}, false},
+		{"no brackets", Service{Handler: http.NotFoundHandler(), Listen: []string{"::1:80"}}, false},
+		{"twice", Service{Handler: http.NotFoundHandler(), Listen: []string{":80", "http://:80"}}, false},
+		{"any port twice", Service{Handler: http.NotFoundHandler(), Listen: []string{"[::1]:0", "[::1]:0"}}, true},
+		{"own handlers only", Service{Listeners: []Listener{{Address: ":80", Handler: http.NotFoundHandler()}, {Address: ":81", Serve: noLoop}}}, true},
+		{"a listener without", Service{Listeners: []Listener{{Address: ":80"}, {Address: ":81", Serve: noLoop}}}, false},
+		{"a listener with both", Service{Listeners: []Listener{{Address: ":81", Handler: http.NotFoundHandler(), Serve: noLoop}}}, false},
+		{"https without certificate", Service{Handler: http.NotFoundHandler(), Listen: []string{"https://:443"}}, false},
+		{"https", Service{Handler: http.NotFoundHandler(), Listen: []string{"https://:443"}, TLS: TLS{Cert: "c", Key: "k"}}, true},
+		{"certificate without key", Service{Handler: http.NotFoundHandler(), TLS: TLS{Cert: "c"}}, false},
+		{"authorities alone", Service{Handler: http.NotFoundHandler(), TLS: TLS{ClientCA: "c"}}, false},
+		{"negative limit", Service{Handler: http.NotFoundHandler(), Limits: Limits{IdleTimeout: -1}}, false},
 	} {
 		s, err := tt.s.filled()
 		if (err == nil) != tt.ok || err != nil && !errors.Is(err, ErrInvalid) {
 			t.Errorf("%s: %v", tt.name, err)
 		}
-		if tt.ok && (s.Name == "" || s.Version != "dev" || len(s.Listen) == 0 || s.Logger == nil) {
+		if tt.ok && (s.Name == "" || s.Version != "dev" || len(s.listeners()) == 0 || s.Logger == nil) {
 			t.Errorf("%s: defaults are missing in %+v", tt.name, s)
 		}
 	}
 }
+
+func noLoop(context.Context, net.Listener) error { return nil }
 
 // From the first socket to the end: what runs when, and what is left behind.
 func TestRun(t *testing.T) {

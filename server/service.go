@@ -13,20 +13,25 @@ import (
 	"strings"
 	"time"
 
-	"github.com/moult-go/moult/grace"
 	"github.com/moult-go/moult/updater"
 )
 
-// DefaultListen is where a Service listens that names nothing.
-const DefaultListen = "localhost:8080"
-
-// Service describes a program that serves. Only Handler or Start is needed.
+// Service describes a program that serves. Only Handler or Start is needed, or Listeners that all have a Handler or Serve of their own.
 type Service struct {
 	Name    string // default: base name of the program
 	Version string // default: "dev", which turns automatic updating off
 
-	// Listen holds addresses: "host:port", or "unix:/path" for a Unix socket. Default: DefaultListen.
+	// Listen holds addresses, as Listener.Address has them: "host:port", or "unix:/path" for a Unix socket. Default: DefaultListen, if there are
+	// no Listeners either.
 	Listen []string
+	// Listeners are more addresses: those with a handler, a certificate or a protocol of their own.
+	Listeners []Listener
+	// TLS is spoken on every port that does not say otherwise, HTTP/2 included. Default: none.
+	TLS TLS
+	// H2C speaks HTTP/2 without TLS too, where there is no TLS, with clients that begin so: for a proxy in front, or gRPC.
+	H2C bool
+	// Limits are those of connections. The zero value is safe.
+	Limits Limits
 	// Handler answers the requests. Its paths /livez and /readyz are never reached.
 	Handler http.Handler
 	// Start makes the Handler when it takes work. Run calls it once; status, version and the proof of a
@@ -91,7 +96,7 @@ func (s Service) filled() (Service, error) {
 	if s.Version == "" {
 		s.Version = "dev"
 	}
-	if len(s.Listen) == 0 {
+	if len(s.Listen)+len(s.Listeners) == 0 {
 		s.Listen = []string{DefaultListen}
 	}
 	if s.HealthInterval == 0 {
@@ -100,30 +105,15 @@ func (s Service) filled() (Service, error) {
 	if s.Logger == nil {
 		s.Logger = slog.New(slog.NewTextHandler(os.Stderr, nil))
 	}
-	if (s.Handler == nil) == (s.Start == nil) {
+	if s.Handler != nil && s.Start != nil || s.Handler == nil && s.Start == nil && s.needsHandler() {
 		return s, fmt.Errorf("%w: it needs either a Handler or Start", ErrInvalid)
 	}
-	if err := s.checkChecks(); err != nil {
+	var err error
+	if s.Limits, err = s.Limits.filled(); err != nil {
 		return s, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
-	for _, a := range s.Listen {
-		if _, err := socketOf(a); err != nil {
-			return s, fmt.Errorf("%w: %w", ErrInvalid, err)
-		}
+	if err := errors.Join(s.checkChecks(), s.TLS.check(), s.checkListeners()); err != nil {
+		return s, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
 	return s, nil
-}
-
-// socketOf reads one address of Service.Listen.
-func socketOf(address string) (grace.Socket, error) {
-	if path, ok := strings.CutPrefix(address, "unix:"); ok {
-		if path == "" {
-			return grace.Socket{}, fmt.Errorf("listen address %q: no path", address)
-		}
-		return grace.Socket{Network: "unix", Address: path}, nil
-	}
-	if !strings.Contains(address, ":") {
-		return grace.Socket{}, fmt.Errorf("listen address %q: want host:port or unix:/path", address)
-	}
-	return grace.Socket{Network: "tcp", Address: address}, nil
 }

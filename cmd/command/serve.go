@@ -27,7 +27,8 @@ TERM and INT finish the requests under way and stop; a second one, more than a s
 	}
 	source.flags(cmd, c)
 	fl := cmd.Flags()
-	fl.StringArrayVar(&s.Listen, "listen", defaultListen(s), "address to listen on, host:port or unix:/path (repeatable)")
+	fl.StringArrayVar(&s.Listen, "listen", defaultListen(s), "address to listen on, host:port or unix:/path; http:// before it turns TLS off there (repeatable)")
+	connectionFlags(fl, &s)
 	fl.DurationVar(&s.Interval, "interval", s.Interval, "time between two checks (default 6h for a feed, 5s for a path); negative: only when asked")
 	fl.StringArrayVar(&windows, "window", asTexts(s.Windows), `when updates are applied by themselves, as "Mon-Fri 02:00 2h Europe/Berlin" (repeatable; default at any time)`)
 	fl.BoolVar(&s.IgnorePackageManager, "ignore-package-manager", s.IgnorePackageManager, "update this executable even if a package manager owns it")
@@ -82,7 +83,7 @@ func parseWindows(s *server.Service, texts []string) error {
 }
 
 func defaultListen(s server.Service) []string {
-	if len(s.Listen) > 0 {
+	if len(s.Listen)+len(s.Listeners) > 0 {
 		return s.Listen
 	}
 	return []string{server.DefaultListen}
