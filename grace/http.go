@@ -17,7 +17,15 @@ import (
 // HTTP/1 says Connection: close, and HTTP/2 gets a GOAWAY in two steps. http.Server.Shutdown is never called: since
 // Go's fix of issue 65802 it drops requests that it has already read.
 func (p *Process) Serve(srv *http.Server, ln net.Listener) error {
-	return p.serve(srv, ln, false, func() error { return srv.Serve(ln) })
+	return p.serve(srv, ln, false, func() error {
+		if srv.Protocols != nil && srv.Protocols.UnencryptedHTTP2() {
+			if err := srv.Serve(closedListener{}); !errors.Is(err, net.ErrClosed) { // as in ServeTLS
+				return err
+			}
+			p.prepare(srv).http2.Do(func() { p.takeOverHTTP2(srv) })
+		}
+		return srv.Serve(ln)
+	})
 }
 
 // ServeTLS is Serve for HTTPS, with the arguments of http.Server.ServeTLS: empty file names when srv.TLSConfig
@@ -149,7 +157,7 @@ func (h *politeHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		defer h.p.dismissed(t)
 	}
 	if r.ProtoMajor != 1 {
-		// Without frames of our own (HTTP/2 without TLS), setting the header makes net/http send its one GOAWAY.
+		// Without frames of our own (behind a listener that hides our connections), setting the header makes net/http send its one GOAWAY.
 		if h.p.polite.Load() && (t == nil || t.http2.Load() == nil) {
 			w.Header().Set("Connection", "close")
 		}

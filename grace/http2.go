@@ -20,7 +20,7 @@ import (
 // net/http writes to a *tls.Conn, where nobody can get between its frames. But it also serves HTTP/2 without TLS, on any
 // net.Conn, through the entry "unencrypted_http2" of TLSNextProto; and if that conn has a ConnectionState method, requests
 // on it are TLS requests. So the connection that it gets is ours, which knows where frames end.
-// TestTwoStepGoAway pins this; where the entry is missing, the one step of net/http remains.
+// TestTwoStepGoAway and TestH2C pin this; where the entry is missing, the one step of net/http remains.
 
 // farewell is the time between the two steps: more than a round trip.
 const farewell = time.Second
@@ -32,33 +32,53 @@ const (
 	prefaceTimeout = 10 * time.Second
 )
 
-// takeOverHTTP2 puts our connection between net/http and TLS. It needs srv's HTTP/2 set up, which Serve does.
+// takeOverHTTP2 puts our connection between net/http and TLS, or the socket where there is none (h2c). It needs srv's HTTP/2 set up, which
+// Serve does.
 func (p *Process) takeOverHTTP2(srv *http.Server) {
 	plain := srv.TLSNextProto[nextProtoPlain]
-	if srv.TLSNextProto[nextProtoH2] == nil || plain == nil {
+	if plain == nil {
 		return
 	}
-	srv.TLSNextProto[nextProtoH2] = func(srv *http.Server, tc *tls.Conn, h http.Handler) {
-		fc := &frameConn{Conn: tc}
-		if err := fc.readPreface(); err != nil {
-			tc.Close()
+	if srv.TLSNextProto[nextProtoH2] != nil {
+		srv.TLSNextProto[nextProtoH2] = func(srv *http.Server, tc *tls.Conn, h http.Handler) {
+			fc := &frameConn{Conn: tc}
+			if err := fc.readPreface(); err != nil {
+				tc.Close()
+				return
+			}
+			defer p.follow(fc)()
+			plain(srv, tls.Client(unencrypted{Conn: secureFrameConn{fc, tc}}, nil), h)
+		}
+	}
+	srv.TLSNextProto[nextProtoPlain] = func(srv *http.Server, carrier *tls.Conn, h http.Handler) {
+		u, ok := carrier.NetConn().(interface{ UnencryptedNetConn() net.Conn })
+		if !ok {
+			plain(srv, carrier, h)
 			return
 		}
-		if t := trackedOf(tc); t != nil {
-			t.http2.Store(fc)
-			defer t.http2.Store(nil)
-			if p.polite.Load() {
-				p.farewellTo([]*frameConn{fc})
-			}
-		}
-		plain(srv, tls.Client(unencrypted{fc}, nil), h)
+		fc := &frameConn{Conn: u.UnencryptedNetConn()} // net/http has read the preface
+		defer p.follow(fc)()
+		plain(srv, tls.Client(unencrypted{Conn: fc}, nil), h)
 	}
 }
 
-// unencrypted is how net/http passes a connection without TLS through a type that is made for TLS.
-type unencrypted struct{ *frameConn }
+// follow makes fc known as the HTTP/2 of its connection, until the end of that.
+func (p *Process) follow(fc *frameConn) (end func()) {
+	t := trackedOf(fc)
+	if t == nil {
+		return func() {}
+	}
+	t.http2.Store(fc)
+	if p.polite.Load() {
+		p.farewellTo([]*frameConn{fc})
+	}
+	return func() { t.http2.Store(nil) }
+}
 
-func (u unencrypted) UnencryptedNetConn() net.Conn { return u.frameConn }
+// unencrypted is how net/http passes a connection without TLS through a type that is made for TLS.
+type unencrypted struct{ net.Conn }
+
+func (u unencrypted) UnencryptedNetConn() net.Conn { return u.Conn }
 
 // farewellTo sends both steps. It does nothing more once this process serves again.
 func (p *Process) farewellTo(conns []*frameConn) {
@@ -73,10 +93,10 @@ func (p *Process) farewellTo(conns []*frameConn) {
 	}
 }
 
-// frameConn is an HTTP/2 connection that knows where its frames end. It embeds the tls.Conn, whose ConnectionState
-// and NetConn net/http and we look for. A client that does not read holds up who writes to it, and nobody else.
+// frameConn is an HTTP/2 connection that knows where its frames end, around a *tls.Conn or a socket. A client that does not read holds up who
+// writes to it, and nobody else.
 type frameConn struct {
-	*tls.Conn
+	net.Conn
 
 	in      frameScanner  // only Read uses it
 	highest atomic.Uint32 // stream that it has seen
@@ -90,6 +110,17 @@ type frameConn struct {
 	last    bool       // both steps are taken: end when idle
 	idle    bool
 }
+
+// secureFrameConn is one in TLS, which net/http finds out by a method.
+type secureFrameConn struct {
+	*frameConn
+	tls *tls.Conn
+}
+
+func (c secureFrameConn) ConnectionState() tls.ConnectionState { return c.tls.ConnectionState() }
+
+// NetConn is what the frames go through.
+func (c *frameConn) NetConn() net.Conn { return c.Conn }
 
 func (c *frameConn) readPreface() error {
 	c.SetReadDeadline(time.Now().Add(prefaceTimeout))
@@ -199,9 +230,15 @@ func (c *frameConn) closeWhenIdle() {
 // closeWrite ends our direction. The client closes when it has read to the end; a close from here would throw away what
 // is still on its way to a slow one, as soon as that one sends anything. One that never closes meets the drain deadline.
 func (c *frameConn) closeWrite() {
-	c.Conn.CloseWrite()
-	if half, ok := c.NetConn().(interface{ CloseWrite() error }); ok {
-		half.CloseWrite()
+	for conn := c.Conn; ; {
+		if half, ok := conn.(interface{ CloseWrite() error }); ok {
+			half.CloseWrite()
+		}
+		outer, ok := conn.(interface{ NetConn() net.Conn })
+		if !ok {
+			return
+		}
+		conn = outer.NetConn()
 	}
 }
 

@@ -205,6 +205,11 @@ func oneHTTP2(addr string, n int, quit <-chan struct{}, s *sum) error {
 	if err != nil {
 		return err
 	}
+	return streamsOn(conn, n, quit, s)
+}
+
+// streamsOn posts on n streams at a time until a GOAWAY or quit, and closes conn.
+func streamsOn(conn net.Conn, n int, quit <-chan struct{}, s *sum) error {
 	defer conn.Close()
 	conn.SetDeadline(time.Now().Add(30 * time.Second))
 	bw, br := bufio.NewWriter(conn), bufio.NewReader(conn)
