@@ -68,12 +68,17 @@ func (u *Updater) check(ctx context.Context, r Request) (Found, error) {
 		return f, err
 	}
 	offered, err := source.Check(ctx, u.query(r))
+	var expiries []Expiry
+	if s, ok := source.(interface{ Expiries() []Expiry }); ok {
+		expiries = s.Expiries()
+	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.lastCheck = u.now()
+	u.lastCheck, u.expiries = u.now(), expiries
 	if err != nil {
 		return f, asError(ctx, fmt.Errorf("check %s: %w", source, err), Temporary, "network")
 	}
+	u.answered = u.lastCheck
 	if err := u.learnRunning(); err != nil {
 		return f, err
 	}
@@ -94,6 +99,7 @@ func (u *Updater) check(ctx context.Context, r Request) (Found, error) {
 	}
 	u.turn = c.Turn
 	u.noteYanked(offered)
+	u.noteNewer(r, h, c.Candidate)
 	f.Candidate, f.Stop, f.Turn, f.Again, f.late = c.Candidate, c.Stop, c.Turn, c.Again, c.late
 	f.Current, f.Yanked = u.current.Version, u.yanked
 	f.Available = c.Stop == nil && !c.Candidate.Version.IsZero() && !h.has(c.Candidate)
@@ -148,5 +154,17 @@ func (u *Updater) noteYanked(offered []Candidate) {
 			"reason", printable(u.yanked.Reason, maxPublisher), "since", u.yanked.Since)
 	case u.yanked == nil && was != nil:
 		u.log.Info("the version that runs is no longer yanked", "version", u.o.Version)
+	}
+}
+
+// noteNewer remembers whether what was chosen, or refused, is newer than what runs. What a person asks for by name or file
+// says nothing about that. The caller holds u.mu.
+func (u *Updater) noteNewer(r Request, h Host, c Candidate) {
+	if r.Version != "" || r.File != "" {
+		return
+	}
+	u.newer = ""
+	if h.fits(c) && h.inChannel(c) && c.Version.Compare(u.version) > 0 {
+		u.newer = c.Version.String()
 	}
 }

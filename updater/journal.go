@@ -64,6 +64,7 @@ type state struct {
 	Disk       string          `json:"disk,omitempty"`
 	Archives   []unpacked      `json:"archives,omitempty"` // the oldest first
 	Cold       *coldStarts     `json:"cold_starts,omitempty"`
+	Tally      *tally          `json:"tally,omitempty"`
 
 	unknown map[string]json.RawMessage
 }
@@ -103,7 +104,7 @@ func (s *state) marshal() ([]byte, error) {
 type plainState state
 
 // stateFields are the names that this version knows; the others are kept as they are.
-var stateFields = []string{"schema", "phase", "attempt", "last", "floor", "kept", "hold", "quarantine", "failures", "disk", "archives", "cold_starts"}
+var stateFields = []string{"schema", "phase", "attempt", "last", "floor", "kept", "hold", "quarantine", "failures", "disk", "archives", "cold_starts", "tally"}
 
 func parseState(b []byte) (*state, error) {
 	s := newState()
@@ -148,6 +149,7 @@ func (u *Updater) readState() (*state, error) {
 		s := newState()
 		s.Kept = u.findKept()
 		s.Floor = u.findFloor()
+		s.Tally = u.tallyHistory()
 		return s, nil
 	}
 	if err != nil {
@@ -156,6 +158,9 @@ func (u *Updater) readState() (*state, error) {
 	s, err := parseState(b)
 	if err == nil {
 		s.unskew(u.now())
+		if s.Tally == nil {
+			s.Tally = u.tallyHistory()
+		}
 	}
 	return s, err
 }
@@ -234,6 +239,7 @@ func (u *Updater) conclude(a Attempt) error {
 	}
 	u.step("history")
 	u.state.Last = &a
+	u.state.Tally = u.state.Tally.with(a)
 	u.state.Attempt = nil
 	u.state.Phase = journalIdle
 	err := u.save(true)

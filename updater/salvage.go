@@ -18,6 +18,9 @@ func (u *Updater) salvage(name string) *state {
 	if f := u.findFloor(); f.Compare(s.Floor) > 0 {
 		s.Floor = f
 	}
+	if s.Tally == nil {
+		s.Tally = u.tallyHistory()
+	}
 	return s
 }
 

@@ -30,6 +30,11 @@ type Status struct {
 	CheckReason string         `json:"check_reason,omitempty"` // why the last check led to nothing
 	CheckError  string         `json:"check_error,omitempty"`  // the same in words
 	NextCheck   time.Time      `json:"next_check,omitzero"`
+	LastAnswer  time.Time      `json:"last_answer,omitzero"` // the last check that the source answered
+	Newer       string         `json:"newer,omitempty"`      // a newer version is offered to this host, as of the last check; see CheckReason for why it is not taken
+	Expiries    []Expiry       `json:"expiries,omitempty"`   // of what the source trusts, as of the last check
+	Attempts    map[string]int `json:"attempts"`             // that have ended, by outcome, since there is a state directory
+	LastSuccess time.Time      `json:"last_success,omitzero"`
 	Rollout     *Turn          `json:"rollout,omitempty"` // the newest waits for this host's turn, as of the last check
 	Yanked      *release.Stop  `json:"yanked,omitempty"`  // the version that runs was withdrawn, as of the last check
 	Disk        string         `json:"disk,omitempty"`    // a complaint about what stands at the install path
@@ -116,6 +121,9 @@ func (u *Updater) Status() (Status, error) {
 		Phase:       string(st.Phase),
 		LastCheck:   u.lastCheck,
 		NextCheck:   u.nextCheck,
+		LastAnswer:  u.answered,
+		Newer:       u.newer,
+		Expiries:    u.expiries,
 		Rollout:     u.turn,
 		Yanked:      u.yanked,
 		Disk:        st.Disk,
@@ -123,6 +131,7 @@ func (u *Updater) Status() (Status, error) {
 		Kept:        []Kept{},
 		Quarantine:  append([]Quarantined{}, st.Quarantine...),
 	}
+	s.Attempts, s.LastSuccess = st.Tally.counts()
 	if st.Hold.holds(u.now()) {
 		h := *st.Hold
 		s.Hold = &h

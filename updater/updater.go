@@ -32,6 +32,13 @@ type Source interface {
 	String() string
 }
 
+// Expiry says until when the Source trusts what it has from one of its publisher's roles. A Source that knows implements
+// Expiries() []Expiry, which is asked after each check.
+type Expiry struct {
+	Role    string    `json:"role"` // one of a few fixed names
+	Expires time.Time `json:"expires"`
+}
+
 // FileSource is a Source whose policy of trust can be applied to one file on disk: those with a minisign key.
 type FileSource interface {
 	Source
@@ -183,6 +190,9 @@ type Updater struct {
 	refused   *Error        // why the last check led to nothing
 	turn      *Turn         // of the last check
 	yanked    *release.Stop // of the build that runs, as of the last check
+	answered  time.Time     // when the Source last answered a check
+	newer     string        // see Status
+	expiries  []Expiry      // of what the Source trusts
 	owned     ownership
 }
 

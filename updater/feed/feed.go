@@ -104,6 +104,21 @@ func (s *Source) Check(ctx context.Context, q updater.Query) ([]updater.Candidat
 	return offered, nil
 }
 
+// Expiries says until when each role's metadata is valid, as of the last Check.
+func (s *Source) Expiries() []updater.Expiry {
+	s.mu.Lock()
+	c := s.client
+	s.mu.Unlock()
+	if c == nil {
+		return nil
+	}
+	var list []updater.Expiry
+	for _, e := range c.Expiries() {
+		list = append(list, updater.Expiry{Role: e.Role, Expires: e.Expires})
+	}
+	return list
+}
+
 // offer adds the releases of an index, but for versions that a better variant has already: when a publisher no longer builds that variant, its
 // hosts go on with the next one.
 func offer(offered []updater.Candidate, ix *release.Index) []updater.Candidate {
