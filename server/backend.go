@@ -208,7 +208,8 @@ func (r *runner) awaitLock(ctx context.Context) {
 }
 
 func request(req admin.Request, events func(updater.Event)) updater.Request {
-	return updater.Request{Version: req.Version, Force: req.Force, Patient: req.Patient, NoQuarantine: req.NoQuarantine, File: req.File, Manual: true, Events: events}
+	return updater.Request{Version: req.Version, Force: req.Force, Patient: req.Patient, NoQuarantine: req.NoQuarantine, File: req.File,
+		Manual: true, Events: events, By: req.By}
 }
 
 func classOf(err error) updater.Class {

@@ -1,10 +1,12 @@
 package server
 
 import (
+	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -50,6 +52,14 @@ func (r *runner) openAdmin() (net.Listener, error) {
 	}
 	r.place = pl
 	return r.p.Open(grace.Socket{Name: adminName, Network: "unix", Address: pl.sock, Held: true, Mode: 0o600})
+}
+
+// adminServer answers on the admin socket.
+func (r *runner) adminServer(ctx context.Context) *http.Server {
+	srv := r.httpServer(ctx, admin.Guard(admin.Handler(r, r.livez(), r.readyz(true)), r.s.Name, r.log))
+	srv.ConnContext = admin.ConnContext
+	srv.WriteTimeout = 0 // an upgrade takes as long as it takes
+	return srv
 }
 
 // choose makes the directories of a new instance, and removes those of the dead.

@@ -15,7 +15,6 @@ import (
 
 	"github.com/moult-go/moult/grace"
 	"github.com/moult-go/moult/grace/role"
-	"github.com/moult-go/moult/server/admin"
 	"github.com/moult-go/moult/updater"
 )
 
@@ -225,7 +224,7 @@ func (r *runner) begin(ctx context.Context, serving chan<- error) error {
 	if err != nil {
 		r.log.Error("no admin socket: upgrade and status cannot reach this server", "err", err)
 	} else {
-		srv := r.httpServer(ctx, admin.Handler(r, r.livez(), r.readyz(true)))
+		srv := r.adminServer(ctx)
 		services = append(services, func() error { return r.p.Serve(srv, adminListener) })
 	}
 	for _, serve := range services {

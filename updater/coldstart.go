@@ -112,7 +112,7 @@ func (u *Updater) fallBack(k build) error {
 	if err != nil {
 		return err
 	}
-	if err := u.newAttempt(t, kindRollback); err != nil {
+	if err := u.newAttempt(t, kindRollback, nil); err != nil {
 		return err
 	}
 	t.rec.Leave = reasonCrashLoop

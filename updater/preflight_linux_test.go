@@ -170,7 +170,7 @@ func (b *bench) bringAll(t *testing.T) (Outcome, error) {
 	defer end()
 	c := b.source.offers[0]
 	trial := &trial{build: build{c.Version.String(), c.Digest}, platform: c.Platform}
-	if err := b.newAttempt(trial, kindUpgrade); err != nil {
+	if err := b.newAttempt(trial, kindUpgrade, nil); err != nil {
 		return Outcome{}, err
 	}
 	return b.finish(t.Context(), Request{}, trial, b.bring(t.Context(), Request{}, trial, c))

@@ -24,9 +24,10 @@ func (u *Updater) Rollback(ctx context.Context, r Request) (Outcome, error) {
 	if err != nil {
 		return Outcome{}, err
 	}
-	if err := u.newAttempt(t, kindRollback); err != nil {
+	if err := u.newAttempt(t, kindRollback, r.By); err != nil {
 		return Outcome{}, err
 	}
+	r = r.of(t.rec)
 	if !r.NoQuarantine {
 		t.rec.Leave = "rolled back by hand"
 	}

@@ -1,6 +1,7 @@
 package updater
 
 import (
+	"strconv"
 	"time"
 
 	"github.com/moult-go/moult/release"
@@ -58,6 +59,25 @@ type Attempt struct {
 	Reason  string         `json:"reason,omitempty"`
 	Words   string         `json:"last_words,omitempty"`
 	Proof   string         `json:"proof,omitempty"` // "report", or "headers only" for a program that links none
+	By      *Asker         `json:"by,omitempty"`    // who asked for it; absent: nobody, it came by itself
+}
+
+// Asker is who asked for something: a user of this host, and the process that spoke for them.
+type Asker struct {
+	UID  int    `json:"uid"`
+	PID  int    `json:"pid,omitempty"`  // as it was then; 0 where the system does not tell
+	User string `json:"user,omitempty"` // name, if the user has one
+}
+
+// String is for people: the name, if there is one.
+func (a *Asker) String() string {
+	switch {
+	case a == nil:
+		return "itself"
+	case a.User == "":
+		return "user " + strconv.Itoa(a.UID)
+	}
+	return a.User
 }
 
 // Kept is a version on disk to roll back to.

@@ -274,6 +274,7 @@ type Request struct {
 	Patient      bool        // waits for both nevertheless: a person wants to know what would happen without being asked for
 	NoQuarantine bool        // of a rollback: the version that is left may come again
 	Events       func(Event) // progress; may be nil; must not block
+	By           *Asker      // who asked, for the history and the log; nil: nobody
 
 	// File is the absolute path of one file to take instead of what the source offers. The source has to trust single files
 	// (see FileSource): whoever asks says which file, never why it may be trusted.
@@ -289,9 +290,18 @@ func (r Request) event(e Event) {
 	}
 }
 
+// of is r with the events of an attempt: each names it.
+func (r Request) of(a *record) Request {
+	if tell := r.Events; tell != nil {
+		r.Events = func(e Event) { e.Attempt = a.ID; tell(e) }
+	}
+	return r
+}
+
 // Outcome is how an attempt ended well.
 type Outcome struct {
-	Changed   bool           `json:"changed"` // false: already current
+	Attempt   string         `json:"attempt,omitempty"` // ID, as in the history; "": there was nothing to do
+	Changed   bool           `json:"changed"`           // false: already current
 	From      string         `json:"from"`
 	To        string         `json:"to"`
 	Digest    release.Digest `json:"digest"`

@@ -42,9 +42,10 @@ func (u *Updater) Upgrade(ctx context.Context, r Request) (Outcome, error) {
 	}
 	c := f.Candidate
 	t := &trial{build: build{c.Version.String(), c.identity()}, platform: c.Platform}
-	if err := u.newAttempt(t, kindUpgrade); err != nil {
+	if err := u.newAttempt(t, kindUpgrade, r.By); err != nil {
 		return Outcome{}, err
 	}
+	r = r.of(t.rec)
 	return u.finish(ctx, r, t, u.bring(ctx, r, t, c))
 }
 
@@ -86,7 +87,7 @@ func (u *Updater) begin() (end func(), err error) {
 
 // newAttempt notes what runs and what stands at the install path. If somebody else has put another file there
 // since the lock was taken, nothing is tried: it would be lost.
-func (u *Updater) newAttempt(t *trial, kind string) error {
+func (u *Updater) newAttempt(t *trial, kind string, by *Asker) error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	for _, hindrance := range []func() error{u.stillInstalled, u.inPlace, u.mayReplace} {
@@ -111,13 +112,13 @@ func (u *Updater) newAttempt(t *trial, kind string) error {
 		return fail(Failed, "io", "name the staged version: %w", err)
 	}
 	t.rec = &record{
-		Attempt:      Attempt{ID: newID(now), Kind: kind, From: from.Version, To: t.build.Version, Digest: t.build.Digest, Started: now},
+		Attempt:      Attempt{ID: newID(now), Kind: kind, From: from.Version, To: t.build.Version, Digest: t.build.Digest, Started: now, By: by},
 		FromDigest:   from.Digest,
 		Staged:       below,
 		ReplaceFirst: u.o.ReplaceFirst && u.o.Handover != nil,
 	}
 	u.state.Attempt = t.rec
-	u.log.Info("upgrade begins", "attempt", t.rec.ID, "kind", kind, "from", from.Version, "to", t.build.Version)
+	u.log.Info("upgrade begins", "attempt", t.rec.ID, "kind", kind, "from", from.Version, "to", t.build.Version, "by", by.String())
 	return nil
 }
 
@@ -222,7 +223,7 @@ func (u *Updater) finish(ctx context.Context, r Request, t *trial, err error) (O
 			u.log.Error("end the attempt in the journal", "err", err)
 		}
 		u.log.Info("upgrade ends", "attempt", a.ID, "from", a.From, "to", a.To, "outcome", a.Outcome)
-		return Outcome{Changed: true, From: a.From, To: a.To, Digest: a.Digest, Restarted: u.o.Handover != nil}, nil
+		return Outcome{Attempt: a.ID, Changed: true, From: a.From, To: a.To, Digest: a.Digest, Restarted: u.o.Handover != nil}, nil
 	}
 	e := asError(ctx, err, Failed, "io")
 	v := u.verdict(e, t)

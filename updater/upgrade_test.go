@@ -52,7 +52,10 @@ func TestUpgradeHandsOverFirst(t *testing.T) {
 	payload := candidate(t, "9.9.2-good")
 	c := b.source.offer("9.9.2-good", payload)
 	var phases []Phase
-	out, err := b.Upgrade(t.Context(), Request{Events: func(e Event) {
+	named := map[string]int{} // events, by their attempt
+	by := &Asker{UID: 7, PID: 4312, User: "ann"}
+	out, err := b.Upgrade(t.Context(), Request{By: by, Events: func(e Event) {
+		named[e.Attempt]++
 		if len(phases) == 0 || phases[len(phases)-1] != e.Phase {
 			phases = append(phases, e.Phase)
 		}
@@ -60,8 +63,15 @@ func TestUpgradeHandsOverFirst(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := (Outcome{true, "1.0.0", "9.9.2-good", c.Digest, true}); out != want {
+	last := b.status().Last
+	if want := (Outcome{last.ID, true, "1.0.0", "9.9.2-good", c.Digest, true}); out != want {
 		t.Errorf("outcome %+v, want %+v", out, want)
+	}
+	if named[""] != 1 || named[last.ID] == 0 || len(named) != 2 {
+		t.Errorf("events by attempt: %v; the check has none, the rest is %s", named, last.ID)
+	}
+	if last.By == nil || *last.By != *by {
+		t.Errorf("asked for by %+v, in the history it is %+v", by, last.By)
 	}
 	if got, want := strings.Join(asStrings(phases), ","), "check,fetch,verify,stage,prove,hand over,commit"; got != want {
 		t.Errorf("phases %s, want %s", got, want)

@@ -50,6 +50,9 @@ func printHistory(out io.Writer, list []updater.Attempt) error {
 		if a.Reason != "" {
 			how += ": " + a.Reason
 		}
+		if a.By != nil {
+			how += ", asked for by " + a.By.String()
+		}
 		fmt.Fprintf(w, "%s\t%s\t%s → %s\t%s\t%s\n", a.Ended.UTC().Format(time.RFC3339), a.Kind, a.From, a.To, a.ID, plain(how))
 	}
 	return w.Flush()

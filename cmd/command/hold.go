@@ -125,6 +125,15 @@ func whoami() string {
 	return u.Username
 }
 
+// self is who runs this command, for the history.
+func self() *updater.Asker {
+	uid := os.Getuid()
+	if uid < 0 { // Windows has none
+		return nil
+	}
+	return &updater.Asker{UID: uid, PID: os.Getpid(), User: whoami()}
+}
+
 func (a *alone) Hold(_ context.Context, h updater.Hold) (admin.Held, error) {
 	if err := a.u.Hold(h); err != nil {
 		return admin.Held{}, err

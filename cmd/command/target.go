@@ -137,7 +137,8 @@ func (a *alone) Rollback(ctx context.Context, r admin.Request, events func(updat
 }
 
 func (a *alone) request(r admin.Request, events func(updater.Event)) updater.Request {
-	return updater.Request{Version: r.Version, Force: r.Force, Patient: r.Patient, NoQuarantine: r.NoQuarantine, Manual: true, Events: events}
+	return updater.Request{Version: r.Version, Force: r.Force, Patient: r.Patient, NoQuarantine: r.NoQuarantine, Manual: true, Events: events,
+		By: self()}
 }
 
 func (a *alone) serving(context.Context) string { return "" }

@@ -15,8 +15,9 @@
 //	GET  /v1/readyz    200 when it serves, 503 while it drains
 //
 // Trust is the file system's: the socket has mode 0600 in a directory of mode 0700, so that only the
-// server's own user and root get through. There is no other authentication, so the handler must never
-// be put on another kind of listener.
+// server's own user and root get through. [Guard] asks the kernel for the same, where it tells (Linux, macOS, FreeBSD): a socket that
+// a mount has made reachable for others answers them 403, and so does a handler on any other kind of listener. Who asked for an
+// upgrade or a rollback is written into the history, and whoever changes something into the log.
 //
 // # Where a server is found
 //

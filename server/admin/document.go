@@ -57,6 +57,8 @@ type Request struct {
 	File    string `json:"file,omitempty"`    // absolute path of a signed file to take; the server verifies it by the key that it was started with
 
 	NoQuarantine bool `json:"no_quarantine,omitempty"` // for a rollback: the version that is left may come again
+
+	By *updater.Asker `json:"-"` // filled in by the handler: the kernel says it, not the one who asks
 }
 
 // Check is the answer to a check.

@@ -82,6 +82,7 @@ func (h handler) change(w http.ResponseWriter, r *http.Request, rollback bool) {
 	if !h.read(w, r, &req) {
 		return
 	}
+	req.By = asker(r)
 	s := &stream{w: w}
 	out, err := h.b.Change(context.WithoutCancel(r.Context()), rollback, req, func(e updater.Event) { s.send(Line{Event: &e}) })
 	switch {

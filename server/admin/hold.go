@@ -10,6 +10,9 @@ import (
 func (h handler) hold(w http.ResponseWriter, r *http.Request) {
 	var hold updater.Hold
 	if h.read(w, r, &hold) {
+		if by := asker(r); hold.By == "" && by != nil {
+			hold.By = by.String()
+		}
 		h.setHold(r.Context(), w, &hold)
 	}
 }
