@@ -23,11 +23,12 @@ import (
 
 // running is a server that answers as a test tells it, and can be found.
 type running struct {
-	t     *testing.T
-	state string // directory
-	check admin.Check
-	err   error // of every attempt
-	asked []admin.Request
+	admin.Backend // whatever else there is: not asked for
+	t             *testing.T
+	state         string // directory
+	check         admin.Check
+	err           error // of every attempt
+	asked         []admin.Request
 
 	hold    *updater.Hold
 	cleared []string

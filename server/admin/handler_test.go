@@ -18,8 +18,9 @@ import (
 
 // backend answers what a test tells it to.
 type backend struct {
-	change func(ctx context.Context, rollback bool, r admin.Request, events func(updater.Event)) (updater.Outcome, error)
-	err    error
+	admin.Backend // whatever else there is: not asked for
+	change        func(ctx context.Context, rollback bool, r admin.Request, events func(updater.Event)) (updater.Outcome, error)
+	err           error
 }
 
 func (b backend) Status() admin.Status {
