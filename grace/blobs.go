@@ -13,7 +13,7 @@ import (
 
 // A Blob is a piece of the application's own state that travels to the next generation: a warm cache, a cursor, counters. It is a
 // hint: it may be missing, old, or written by another version, and a program that starts from nothing must start without it.
-// A predecessor gives it twice: when its successor starts, and again when it stops accepting.
+// A predecessor gives it three times: when its successor starts, when it stops accepting, and when it has drained.
 //
 //	var hits = grace.Blob[int]{Name: "hits", Version: 1, Encode: encode, Decode: decode}
 //
@@ -46,6 +46,7 @@ const (
 const (
 	roundStart   = "start"   // after HELLO
 	roundStandby = "standby" // when the predecessor has parked
+	roundEnd     = "drained" // when it has drained, just before its end
 )
 
 // Keep says where the value comes from when a successor needs it. value is called from a goroutine of its own, beside everything else, and
@@ -72,6 +73,12 @@ func (b Blob[T]) AtStart(ctx context.Context, p *Process) (T, bool) {
 // the predecessor has died before. It can be taken once.
 func (b Blob[T]) AtStandby(ctx context.Context, p *Process) (T, bool) {
 	return b.take(ctx, p, roundStandby)
+}
+
+// AtEnd returns the value that the predecessor had at the very end, when it had drained: counters that are to be complete. It waits for
+// that until ctx ends, so a goroutine of its own calls it. It is false as AtStandby is. It can be taken once.
+func (b Blob[T]) AtEnd(ctx context.Context, p *Process) (T, bool) {
+	return b.take(ctx, p, roundEnd)
 }
 
 func (b Blob[T]) take(ctx context.Context, p *Process, round string) (value T, ok bool) {
@@ -123,7 +130,7 @@ type rawBlob struct {
 // expect prepares for the blobs that an offer has promised.
 func (bs *blobs) expect() {
 	bs.rounds = map[string]*stateRound{}
-	for _, name := range []string{roundStart, roundStandby} {
+	for _, name := range []string{roundStart, roundStandby, roundEnd} {
 		bs.rounds[name] = &stateRound{complete: make(chan struct{}), got: map[string]*rawBlob{}}
 	}
 }

@@ -24,8 +24,14 @@ func init() { programs["counter"] = counterProgram }
 
 // counterProgram counts over generations. As a successor it reads from the file "behaviour" how.
 func counterProgram() {
+	var hits atomic.Int64
 	p, err := grace.New(grace.Options{Logger: slog.New(slog.NewTextHandler(os.Stderr, nil)),
-		Probation: 300 * time.Millisecond, HealthInterval: 100 * time.Millisecond})
+		Probation: 300 * time.Millisecond, HealthInterval: 100 * time.Millisecond,
+		OnEvent: func(e grace.Event) {
+			if e.Step == grace.StepDrained {
+				hits.Add(100)
+			}
+		}})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -35,7 +41,6 @@ func counterProgram() {
 		behaviour = string(b)
 	}
 	ctx := context.Background()
-	var hits atomic.Int64
 	counter := grace.Blob[int64]{Name: "counter", Version: 2,
 		Encode: func(n int64) ([]byte, error) { return strconv.AppendInt(nil, n, 10), nil },
 		Decode: func(version int, data []byte) (int64, error) {
@@ -57,6 +62,8 @@ func counterProgram() {
 	go func() {
 		n, ok := counter.AtStandby(ctx, p)
 		report("standby", n, ok)
+		n, ok = counter.AtEnd(ctx, p)
+		report("end", n, ok)
 	}()
 	counter.Keep(p, hits.Load)
 	broken.Keep(p, func() int { return 0 })
@@ -79,12 +86,12 @@ func counterProgram() {
 	p.Wait(ctx)
 }
 
-// TestBlobsTravel: a successor learns what the predecessor had at the fork, and what it had when it parked.
+// TestBlobsTravel: a successor learns what the predecessor had at the fork, what it had when it parked, and what it had at its end.
 func TestBlobsTravel(t *testing.T) {
 	t.Parallel()
 	s := start(t, "counter")
 	s.waitUp()
-	if got := s.file("start-1") + s.file("standby-1"); got != "0 false0 false" {
+	if got := s.file("start-1") + s.file("standby-1") + s.file("end-1"); got != "0 false0 false0 false" {
 		t.Errorf("generation 1 got %q", got)
 	}
 	hit := func(want string) {
@@ -106,6 +113,9 @@ func TestBlobsTravel(t *testing.T) {
 	}
 	if got := s.file("standby-2"); got != "3 true" {
 		t.Errorf("at standby: %q", got)
+	}
+	if got := s.file("end-2"); got != "103 true" {
+		t.Errorf("at the end: %q", got)
 	}
 	s.waitEnd(20 * time.Second)
 	if !strings.Contains(s.log(), "cannot be written") {

@@ -67,8 +67,8 @@
 //
 // # State of the application
 //
-// A [Blob] carries a value to the next generation, as a hint: at the start of the successor, and again when the predecessor
-// stops accepting. What a version cannot read it declines, and the handover goes on.
+// A [Blob] carries a value to the next generation, as a hint: at the start of the successor, again when the predecessor stops
+// accepting, and a last time when it has drained. What a version cannot read it declines, and the handover goes on.
 //
 // # What only one process may do
 //

@@ -104,7 +104,9 @@ func (p *Process) drainReplaced() stateFunc {
 	gone := p.drainReport(since)
 	gone.fields.Set("gone", "1")
 	c.link.send(gone)
-	return p.exit(false)
+	next := p.exit(false)
+	p.sendState(c, roundEnd)
+	return next
 }
 
 // lateHangup is a HUP to a process that was replaced. A parent that stays may not have known yet who serves; anybody else sent it to

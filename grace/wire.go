@@ -61,7 +61,7 @@ const (
 	msgCut   = "CUT"   // ← that generation is to close what it has left, and go
 
 	msgSecrets  = "SECRETS"  // → the keys of TLS session tickets, after HELLO; an offer with secrets=1 promises it
-	msgState    = "STATE"    // → a piece of a blob, or the end of a round of them; an offer with state=1 promises both rounds
+	msgState    = "STATE"    // → a piece of a blob, or the end of a round of them; an offer with state=1 promises the first two rounds
 	msgDeclined = "DECLINED" // ← a blob that cannot be read
 	msgReleased = "RELEASED" // → I have let go: yours; an offer with exclusive=1 promises it
 	msgNoWay    = "NOWAY"    // ← there is no way back to you any more; → I know
