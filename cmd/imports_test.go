@@ -32,6 +32,7 @@ var directions = []struct {
 	{"updater/file", append([]string{module + "updater/feed", module + "updater/path", module + "updater/forge", module + "updater/dir"}, aboveSources...)},
 	{"updater/dir", append([]string{module + "updater/feed", module + "updater/path", module + "updater/forge"}, aboveSources...)},
 	{"updater/forge", append([]string{module + "updater/feed", module + "updater/path", module + "updater/dir"}, aboveSources...)},
+	{"cmd/config", []string{module + "grace", module + "cmd/command", module + "release/tuf", goTUF}},
 	{"server", []string{module + "cmd", module + "release/tuf", module + "updater/", goTUF}},
 }
 
@@ -74,6 +75,8 @@ func TestOneImporter(t *testing.T) {
 		"aead.dev/minisign":               {"release", "cmd/moult"},
 		"github.com/gofrs/flock":          {"updater", "release/tuf"},
 		"github.com/fsnotify/fsnotify":    {"updater/path"},
+		"github.com/knadh/koanf/v2":       {"cmd/config"},
+		"github.com/pelletier/go-toml/v2": {"cmd/config"},
 		goTUF + "/v2/metadata":            {"release/tuf"},
 	} {
 		for _, pkg := range importers(t, lib) {

@@ -38,6 +38,7 @@ var builds = []struct{ name, pkg, version, tags string }{
 	{"3.0.0", "app", "3.0.0", ""},
 	{"dev", "app", "dev", ""},
 	{"1.0.0-skewed", "app", "1.0.0", "skewed"},
+	{"1.0.0-motley", "app", "1.0.0", "motley"},
 	{"2.0.0-exits", "app", "2.0.0", "exits"},
 	{"2.0.0-hangs", "app", "2.0.0", "hangs"},
 	{"2.0.0-mute", "app", "2.0.0", "mute"},

@@ -18,7 +18,7 @@ func (r *runner) Status() admin.Status {
 	st := admin.Status{
 		Schema: admin.Schema, App: r.s.Name, Version: r.s.Version, Instance: r.place.id,
 		Generation: r.p.Generation(), PID: os.Getpid(), State: r.p.State().String(), Since: r.since,
-		Listen: r.addresses(), Connections: r.p.Connections(),
+		Listen: r.addresses(), Connections: r.p.Connections(), Settings: r.s.Settings,
 	}
 	st.Draining = r.draining()
 	st.Updates, st.Updater = r.updates()

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/moult-go/moult/server/admin"
 	"github.com/moult-go/moult/updater"
 )
 
@@ -46,6 +47,13 @@ type Service struct {
 	OnDrain func(conn net.Conn)
 	// Flags adds flags of the program's own to the command serve.
 	Flags func(*flag.FlagSet)
+	// CheckFlags says what is wrong with their values, before anything is opened: config check asks it as well. Default: nothing.
+	CheckFlags func() error
+	// Environment lists variables that begin with the program's name (HELLO_…) and that it reads itself; package command takes all others for
+	// settings, and refuses those that it does not know.
+	Environment []string
+	// Settings are what this process was configured with, for status and page: package command fills them in.
+	Settings []admin.Setting
 
 	Source     updater.Source   // nil: no updating
 	Channel    string           // default "stable"
@@ -87,6 +95,12 @@ type Service struct {
 
 // ErrInvalid says that a Service cannot be run as it is described.
 var ErrInvalid = errors.New("invalid service")
+
+// Validate says what is wrong with s, as Run would.
+func (s Service) Validate() error {
+	_, err := s.filled()
+	return err
+}
 
 // filled returns s with its defaults, or says what is wrong with it.
 func (s Service) filled() (Service, error) {

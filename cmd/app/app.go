@@ -13,6 +13,7 @@ type app struct {
 }
 
 func (a *app) flags(fs *flag.FlagSet) {
+	fault.flags(fs)
 	fs.StringVar(&a.dir, "dir", ".", "directory to serve")
 	fs.BoolVar(&a.debugSleep, "debug-sleep", false, "answer /debug/sleep?ms=N, and tell the version in every answer")
 }

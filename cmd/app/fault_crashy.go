@@ -8,10 +8,10 @@ import (
 )
 
 // A version that gets ready, serves, and crashes two seconds later. It does so in every role, also when
-// it is started cold: it is a bad build. APP_SPARED is set where it is well: one instance of several may crash.
+// it is started cold: it is a bad build. MOULT_TEST_SPARED is set where it is well: one instance of several may crash.
 func init() {
 	fault.onReady = func() {
-		if os.Getenv("APP_SPARED") == "" {
+		if os.Getenv("MOULT_TEST_SPARED") == "" {
 			time.AfterFunc(2*time.Second, func() { panic("app: built to crash") })
 		}
 	}

@@ -17,7 +17,7 @@ import (
 // Main is a whole command line for s. It does not return: it exits with one of the codes in the package comment.
 func Main(s server.Service) {
 	role.Act(role.Report{Name: s.Name, Version: s.Version})
-	if dir, ok := aboutToServe(os.Args[1:]); ok {
+	if dir, ok := aboutToServe(nameOf(s), os.Args[1:]); ok {
 		if err := coldStart(s, dir); err != nil {
 			explain(os.Stderr, nameOf(s), err)
 			os.Exit(ExitCode(err))
@@ -61,7 +61,7 @@ func newCommands(s server.Service) []*cobra.Command {
 	}
 	c := cli{s: s}
 	list := []*cobra.Command{c.serve(), c.upgrade(), c.check(), c.status(), c.rollback(), c.hold(), c.unhold(), c.quarantine(),
-		c.history(), c.version()}
+		c.history(), c.config(), c.version()}
 	for _, cmd := range list {
 		cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage("%v", err) })
 		for _, one := range append(cmd.Commands(), cmd) {
@@ -99,9 +99,15 @@ func arguments(n int) cobra.PositionalArgs {
 	}
 }
 
-// runE turns what a command returns into a *admin.Failure that knows the program's name, and prints it as the
+// runFunc carries a command out.
+type runFunc func(cmd *cobra.Command, args []string) error
+
+// runE is for the commands that speak to a server or stand in for it, which share some of its configuration.
+func (c cli) runE(asJSON *bool, run runFunc) runFunc { return c.failures(asJSON, c.configured(run)) }
+
+// failures turns what a command returns into a *admin.Failure that knows the program's name, and prints it as the
 // document of --json.
-func (c cli) runE(asJSON *bool, run func(cmd *cobra.Command, args []string) error) func(*cobra.Command, []string) error {
+func (c cli) failures(asJSON *bool, run runFunc) runFunc {
 	return func(cmd *cobra.Command, args []string) error {
 		err := run(cmd, args)
 		if err == nil || errors.Is(err, errAvailable) {

@@ -30,14 +30,15 @@ type running struct {
 	err           error // of every attempt
 	asked         []admin.Request
 
-	hold    *updater.Hold
-	cleared []string
+	hold     *updater.Hold
+	cleared  []string
+	settings []admin.Setting
 }
 
 func (r *running) Status() admin.Status {
 	return admin.Status{Schema: 1, App: "hello", Version: "1.0.0", State: "serving", Generation: 3, PID: 7, Since: time.Now(),
 		Listen: []string{"127.0.0.1:1"}, Draining: []admin.Draining{{Generation: 2, PID: 6, Since: time.Now().Add(-time.Minute), Connections: 4}},
-		RestartError: "crashed\x1b[2J",
+		RestartError: "crashed\x1b[2J", Settings: r.settings,
 		Updater: &updater.Status{Hold: r.hold, Constraint: "< 2", Window: &updater.Opening{At: time.Unix(0, 0).UTC()}, Disabled: "use apt",
 			Owner:      &owner.Package{Manager: "dpkg", Name: "hello", Upgrade: "apt-get install --only-upgrade hello"},
 			Quarantine: []updater.Quarantined{{Version: "1.1.0", Digest: release.Digest{1}, Reason: "crashed"}},

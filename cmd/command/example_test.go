@@ -49,6 +49,7 @@ func ExampleNew() {
 	fmt.Println(err, command.ExitCode(err))
 	// Output:
 	// check
+	// config
 	// history
 	// hold
 	// quarantine

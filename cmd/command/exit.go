@@ -4,9 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/moult-go/moult/grace/role"
 	"github.com/moult-go/moult/server/admin"
 	"github.com/moult-go/moult/updater"
 )
@@ -67,6 +69,10 @@ func explain(w io.Writer, app string, err error) {
 		return
 	}
 	f := admin.NewFailure(app, "", err)
+	if role.Current() == role.Successor { // whose last line is what its predecessor tells; nobody types anything here
+		fmt.Fprintf(w, "%s: %s\n", app, strings.ReplaceAll(plain(f.Message), "\n", "; "))
+		return
+	}
 	fmt.Fprintf(w, "%s: %s\n", app, plain(f.Message))
 	if f.Words != "" {
 		fmt.Fprintf(w, "its last words:\n%s\n", plain(f.Words))

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/moult-go/moult/cmd/config"
 	"github.com/moult-go/moult/server/admin"
 	"github.com/moult-go/moult/server/client"
 	"github.com/moult-go/moult/updater"
@@ -22,6 +23,7 @@ type where struct {
 }
 
 func (w *where) flags(cmd *cobra.Command, c cli) {
+	config.Flag(cmd.Flags())
 	cmd.Flags().StringVar(&w.stateDir, "state-dir", c.s.StateDir, "state directory (default .NAME.d beside the executable)")
 	cmd.Flags().StringVar(&w.instance, "instance", "", "ID of the running server, if there are several")
 }

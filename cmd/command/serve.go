@@ -6,31 +6,56 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
+	"github.com/moult-go/moult/cmd/config"
 	"github.com/moult-go/moult/server"
 	"github.com/moult-go/moult/updater"
 )
 
 func (c cli) serve() *cobra.Command {
-	s := c.s
-	var source sourceFlags
-	var windows []string
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Serve, and keep up to date",
 		Long: `Serve until stopped, and replace this program by newer releases while it serves.
 
-HUP and USR2 restart it without losing a request: they start whatever stands at the path of the executable.
-Of several instances of one executable the first updates it, and the others follow.
+HUP and USR2 restart it without losing a request: they start whatever stands at the path of the executable, which reads its configuration
+again. Of several instances of one executable the first updates it, and the others follow.
 TERM and INT finish the requests under way and stop; a second one, more than a second later, stops at once.`,
 		Args: arguments(0),
 	}
-	source.flags(cmd, c)
-	fl := cmd.Flags()
-	fl.StringArrayVar(&s.Listen, "listen", defaultListen(s), "address to listen on, host:port or unix:/path; http:// before it turns TLS off there (repeatable)")
-	connectionFlags(fl, &s)
+	v := c.serving(cmd)
+	cmd.RunE = c.failures(nil, func(cmd *cobra.Command, _ []string) error {
+		if err := v.configure(cmd.Flags()); err != nil {
+			return c.misconfigured(err)
+		}
+		err := server.Run(cmd.Context(), v.s)
+		if errors.Is(err, server.ErrInvalid) {
+			return usage("%v", err)
+		}
+		return err
+	})
+	return cmd
+}
+
+// serving is what the flags of serve say, which are the keys of the configuration as well.
+type serving struct {
+	s       server.Service
+	source  sourceFlags
+	windows []string
+	keys    []string // names of all the flags
+}
+
+// serving adds the flags of serve to cmd.
+func (c cli) serving(cmd *cobra.Command) *serving {
+	v := &serving{s: c.s}
+	s, fl := &v.s, cmd.Flags()
+	config.Flag(fl)
+	v.source.flags(cmd, c)
+	fl.StringArrayVar(&s.Listen, "listen", defaultListen(*s), "address to listen on, host:port or unix:/path; http:// before it turns TLS off there (repeatable)")
+	connectionFlags(fl, s)
 	fl.DurationVar(&s.Interval, "interval", s.Interval, "time between two checks (default 6h for a feed, 5s for a path); negative: only when asked")
-	fl.StringArrayVar(&windows, "window", asTexts(s.Windows), `when updates are applied by themselves, as "Mon-Fri 02:00 2h Europe/Berlin" (repeatable; default at any time)`)
+	fl.StringArrayVar(&v.windows, "window", asTexts(s.Windows), `when updates are applied by themselves, as "Mon-Fri 02:00 2h Europe/Berlin" (repeatable; default at any time)`)
 	fl.BoolVar(&s.IgnorePackageManager, "ignore-package-manager", s.IgnorePackageManager, "update this executable even if a package manager owns it")
 	fl.StringVar(&s.StateDir, "state-dir", s.StateDir, "state directory, on the file system of the executable (default .NAME.d beside it)")
 	fl.DurationVar(&s.UpdateProbation, "probation", or(s.UpdateProbation, time.Minute), "how long a new version is watched before it replaces the old one for good")
@@ -47,20 +72,23 @@ TERM and INT finish the requests under way and stop; a second one, more than a s
 		s.Flags(own)
 		fl.AddGoFlagSet(own)
 	}
-	cmd.RunE = c.runE(nil, func(cmd *cobra.Command, _ []string) error {
-		if err := source.apply(&s); err != nil {
-			return err
-		}
-		if err := parseWindows(&s, windows); err != nil {
-			return err
-		}
-		err := server.Run(cmd.Context(), s)
-		if errors.Is(err, server.ErrInvalid) {
-			return usage("%v", err)
-		}
+	fl.VisitAll(func(f *pflag.Flag) { v.keys = append(v.keys, f.Name) })
+	return v
+}
+
+// configure reads environment and file, and puts everything into the service. It says all that is wrong, or as much as can be said.
+func (v *serving) configure(fl *pflag.FlagSet) error {
+	settings, err := config.Read(fl, config.Options{Program: v.s.Name, Ignore: v.s.Environment})
+	if err != nil {
 		return err
-	})
-	return cmd
+	}
+	v.s.Settings = settings
+	errs := []error{v.source.apply(&v.s), v.parseWindows()}
+	if v.s.CheckFlags != nil {
+		errs = append(errs, v.s.CheckFlags())
+	}
+	errs = append(errs, v.s.Validate())
+	return errors.Join(errs...)
 }
 
 func asTexts(windows []updater.Window) (list []string) {
@@ -70,14 +98,14 @@ func asTexts(windows []updater.Window) (list []string) {
 	return list
 }
 
-func parseWindows(s *server.Service, texts []string) error {
-	s.Windows = nil
-	for _, t := range texts {
+func (v *serving) parseWindows() error {
+	v.s.Windows = nil
+	for _, t := range v.windows {
 		w, err := updater.ParseWindow(t)
 		if err != nil {
-			return usage("--window: %v", err)
+			return usage("%s: %v", config.Named(v.s.Settings, "window"), err)
 		}
-		s.Windows = append(s.Windows, w)
+		v.s.Windows = append(v.s.Windows, w)
 	}
 	return nil
 }

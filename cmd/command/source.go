@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/moult-go/moult/cmd/config"
 	"github.com/moult-go/moult/release"
 	"github.com/moult-go/moult/server"
 	"github.com/moult-go/moult/updater"
@@ -37,10 +38,13 @@ type sourceFlags struct {
 	tokenEnv   string
 	channel    string
 	constraint string
+
+	typed func(flag string) bool // and not configured
 }
 
 func (f *sourceFlags) flags(cmd *cobra.Command, c cli) {
 	fl := cmd.Flags()
+	f.typed = fl.Changed
 	fl.StringVar(&f.feed, "feed", "", "URL of a signed feed of releases; needs --root")
 	fl.StringVar(&f.root, "root", "", "file with the feed's first root metadata")
 	fl.StringArrayVar(&f.mirrors, "mirror", nil, "another URL of the same feed; may be repeated")
@@ -76,9 +80,9 @@ func (f *sourceFlags) named() (given []string) {
 	return given
 }
 
-// given reports whether the flags name another source than a file, which only a process that acts alone can follow.
+// given reports whether somebody typed another source than a file, which only a process that acts alone can follow.
 func (f *sourceFlags) given() bool {
-	return len(slices.DeleteFunc(f.named(), func(s string) bool { return s == "--file" })) > 0
+	return slices.ContainsFunc(f.named(), func(s string) bool { return s != "--file" && f.typed(strings.TrimPrefix(s, "--")) })
 }
 
 // check says which flags do not go together.
@@ -117,14 +121,14 @@ func (f *sourceFlags) check() error {
 func (f *sourceFlags) apply(s *server.Service) error {
 	s.Channel, s.Constraint = f.channel, f.constraint
 	if _, err := release.ParseConstraint(f.constraint); err != nil {
-		return usage("--constraint: %v", err)
+		return usage("%s: %v", config.Named(s.Settings, "constraint"), err)
 	}
 	if err := f.check(); err != nil {
 		return err
 	}
 	var key string
 	if f.key != "" {
-		b, err := readTrust("--minisign-key", f.key)
+		b, err := readTrust(config.Named(s.Settings, "minisign-key"), f.key)
 		if err != nil {
 			return err
 		}
@@ -133,7 +137,7 @@ func (f *sourceFlags) apply(s *server.Service) error {
 	o := forge.Options{MinisignKey: key, ChecksumInsecure: f.insecure, Program: f.program, TokenFile: f.tokenFile, TokenEnv: f.tokenEnv, CAFile: f.caFile}
 	switch {
 	case f.feed != "":
-		root, err := readTrust("--root", f.root)
+		root, err := readTrust(config.Named(s.Settings, "root"), f.root)
 		if err != nil {
 			return err
 		}
@@ -175,7 +179,7 @@ func (f *sourceFlags) applyFile(s *server.Service, key string) error {
 // remoteFile is what a running server is asked for: a path and nothing that says why the file may be trusted. Only the server's own key counts,
 // so that nobody who may speak to it can make it take what its operator would not.
 func (f *sourceFlags) remoteFile() (string, error) {
-	if f.key != "" || f.insecure {
+	if f.typed("minisign-key") || f.typed("insecure-checksum-only") {
 		return "", usage("the running server verifies the file by the key that it was started with: leave --minisign-key and --insecure-checksum-only out, or stop it first")
 	}
 	name, err := filepath.Abs(f.file)
@@ -188,13 +192,13 @@ func (f *sourceFlags) remoteFile() (string, error) {
 // maxTrust bounds the files that trust begins with.
 const maxTrust = 1 << 20
 
-func readTrust(flag, name string) ([]byte, error) {
+func readTrust(named, name string) ([]byte, error) {
 	b, err := os.ReadFile(name)
 	if err != nil {
-		return nil, usage("%s: %v", flag, err)
+		return nil, usage("%s: %v", named, err)
 	}
 	if len(b) == 0 || len(b) > maxTrust {
-		return nil, usage("%s: %s has %d bytes", flag, name, len(b))
+		return nil, usage("%s: %s has %d bytes", named, name, len(b))
 	}
 	return b, nil
 }

@@ -32,6 +32,16 @@ type Status struct {
 	Updater *updater.Status `json:"updater,omitempty"` // absent when there is none
 	// RestartError says why the last restart without a new version (HUP) was undone; empty after a good one.
 	RestartError string `json:"restart_error,omitempty"`
+
+	// Settings are what the server was configured with, sorted by name.
+	Settings []Setting `json:"settings,omitempty"`
+}
+
+// Setting is one value that a server was configured with. None is a secret: those are in files, of which only the names are settings.
+type Setting struct {
+	Name   string `json:"name"` // of the flag, which is the key in the file as well
+	Value  string `json:"value"`
+	Origin string `json:"origin"` // "flag", the name of a variable, FILE:LINE, or "default"
 }
 
 // Draining is an older generation on its way out.
