@@ -17,6 +17,7 @@ type Generation struct {
 	Since       time.Time // when it began to drain
 	Connections int       // that it has left
 	Hijacked    int       // of those
+	Deadline    time.Time // when it closes what is left; zero: never, or it did not say
 }
 
 // reportPeriod is how often a process that drains tells the youngest how far it is.
@@ -41,13 +42,21 @@ func (p *Process) Older() []Generation {
 // drainReport is this process, for those who come after it.
 func (p *Process) drainReport(since time.Time) message {
 	c := p.Counts()
-	return drainMessage(Generation{p.generation, os.Getpid(), since, c.Open, c.Hijacked})
+	g := Generation{Number: p.generation, PID: os.Getpid(), Since: since, Connections: c.Open, Hijacked: c.Hijacked}
+	if p.o.DrainTimeout >= 0 {
+		g.Deadline = since.Add(p.o.DrainTimeout)
+	}
+	return drainMessage(g)
 }
 
 func drainMessage(g Generation) message {
-	return newMessage(msgDrain, "generation", strconv.Itoa(g.Number), "pid", strconv.Itoa(g.PID),
+	m := newMessage(msgDrain, "generation", strconv.Itoa(g.Number), "pid", strconv.Itoa(g.PID),
 		"since", strconv.FormatInt(g.Since.UnixMilli(), 10),
 		"open", strconv.Itoa(g.Connections), "hijacked", strconv.Itoa(g.Hijacked))
+	if !g.Deadline.IsZero() {
+		m.fields.Set("deadline", strconv.FormatInt(g.Deadline.UnixMilli(), 10))
+	}
+	return m
 }
 
 // introduceOlder tells the successor of this process, which has begun to drain, and of those before it.
@@ -62,7 +71,11 @@ func (p *Process) introduceOlder(c *child, since time.Time) {
 // heardDrain notes what an older generation tells of itself, and sends the oldest away when there are too many.
 func (p *Process) heardDrain(m message) {
 	number := func(name string) int { n, _ := strconv.Atoi(m.get(name)); return n }
-	g := Generation{number("generation"), number("pid"), time.UnixMilli(int64(number("since"))), number("open"), number("hijacked")}
+	g := Generation{Number: number("generation"), PID: number("pid"), Since: time.UnixMilli(int64(number("since"))),
+		Connections: number("open"), Hijacked: number("hijacked")}
+	if at := number("deadline"); at > 0 {
+		g.Deadline = time.UnixMilli(int64(at))
+	}
 	o := &p.older
 	o.mu.Lock()
 	if o.all == nil {

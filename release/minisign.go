@@ -89,6 +89,15 @@ func names(said, is Digest) error {
 	return nil
 }
 
+// MinisignKeyID returns the ID of a public key in hexadecimal, as signatures name it and minisign shows it; "" if it is no key.
+func MinisignKeyID(publicKey string) string {
+	var pub minisign.PublicKey
+	if pub.UnmarshalText([]byte(publicKey)) != nil {
+		return ""
+	}
+	return fmt.Sprintf("%016X", pub.ID())
+}
+
 // openSignature parses key and signature and verifies the signature over signature and comment (minisign's "global
 // signature"). It refuses the legacy kind that signs the file itself: that needs the whole file in memory.
 func openSignature(publicKey string, signature []byte) (minisign.PublicKey, *minisign.Signature, error) {

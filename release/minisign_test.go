@@ -29,6 +29,9 @@ func TestSignAndVerify(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if id := MinisignKeyID(pub); !strings.Contains(pub, id) || len(id) != 16 || MinisignKeyID("x") != "" {
+			t.Errorf("MinisignKeyID(%q) = %q", pub, id)
+		}
 		early, err := AuthenticateComment(pub, sig)
 		if err != nil || early.SHA256.String() != helloDigest || early.Version.Compare(testComment.Version) != 0 {
 			t.Errorf("AuthenticateComment = %v, %v", early, err)

@@ -27,10 +27,10 @@ func (u *Updater) Rollback(ctx context.Context, r Request) (Outcome, error) {
 	if err := u.newAttempt(t, kindRollback, r.By); err != nil {
 		return Outcome{}, err
 	}
-	r = r.of(t.rec)
 	if !r.NoQuarantine {
 		t.rec.Leave = "rolled back by hand"
 	}
+	r = t.watch(r)
 	if restore {
 		return u.finish(ctx, r, t, u.restore(r, t))
 	}

@@ -15,6 +15,7 @@ type Status struct {
 	InstallPath string         `json:"install_path"`
 	StateDir    string         `json:"state_dir"`
 	Source      string         `json:"source,omitempty"`
+	Key         string         `json:"key,omitempty"` // ID of the minisign key by which the source trusts lone files
 	Channel     string         `json:"channel,omitempty"`
 	Constraint  string         `json:"constraint,omitempty"` // versions that are kept to
 	Hold        *Hold          `json:"hold,omitempty"`       // while it lasts
@@ -57,6 +58,7 @@ type Attempt struct {
 	Outcome string         `json:"outcome,omitempty"` // committed, rolled-back, failed, interrupted
 	Class   Class          `json:"class,omitempty"`
 	Reason  string         `json:"reason,omitempty"`
+	Step    Phase          `json:"step,omitempty"` // at which it failed
 	Words   string         `json:"last_words,omitempty"`
 	Proof   string         `json:"proof,omitempty"` // "report", or "headers only" for a program that links none
 	By      *Asker         `json:"by,omitempty"`    // who asked for it; absent: nobody, it came by itself
@@ -166,6 +168,9 @@ func (u *Updater) Status() (Status, error) {
 	s.Automatic = s.Reason == ""
 	if u.o.Source != nil {
 		s.Source = u.o.Source.String()
+		if k, ok := u.o.Source.(KeySource); ok {
+			s.Key = k.Key()
+		}
 	}
 	if st.Attempt != nil {
 		a := st.Attempt.Attempt

@@ -32,11 +32,22 @@ type Source interface {
 	String() string
 }
 
+// KeySource is a Source that trusts lone files by a minisign key.
+type KeySource interface {
+	Source
+	// Key is its ID in hexadecimal; "" if there is none, or it does not parse.
+	Key() string
+}
+
 // Expiry says until when the Source trusts what it has from one of its publisher's roles. A Source that knows implements
 // Expiries() []Expiry, which is asked after each check.
 type Expiry struct {
-	Role    string    `json:"role"` // one of a few fixed names
-	Expires time.Time `json:"expires"`
+	Role      string    `json:"role"`    // one of a few fixed names
+	Version   int64     `json:"version"` // of the metadata
+	Expires   time.Time `json:"expires"`
+	EndsSoon  bool      `json:"ends_soon,omitempty"` // its publisher should have renewed it by now
+	Keys      []string  `json:"keys"`                // IDs of those who sign the role, in hexadecimal
+	Threshold int       `json:"threshold"`           // how many of them have to
 }
 
 // FileSource is a Source whose policy of trust can be applied to one file on disk: those with a minisign key.
@@ -288,14 +299,6 @@ func (r Request) event(e Event) {
 	if r.Events != nil {
 		r.Events(e)
 	}
-}
-
-// of is r with the events of an attempt: each names it.
-func (r Request) of(a *record) Request {
-	if tell := r.Events; tell != nil {
-		r.Events = func(e Event) { e.Attempt = a.ID; tell(e) }
-	}
-	return r
 }
 
 // Outcome is how an attempt ended well.

@@ -18,6 +18,28 @@ type trial struct {
 	id       identity // of the file there, since it was proven
 	onDisk   bool     // it stands at the install path
 	broken   error    // why the commit failed
+	at       Phase    // of the last event
+}
+
+// watch is r with events that name the attempt; it notes where the trial is.
+func (t *trial) watch(r Request) Request {
+	tell := r.Events
+	r.Events = func(e Event) {
+		t.at = e.Phase
+		if tell != nil {
+			e.Attempt = t.rec.ID
+			tell(e)
+		}
+	}
+	return r
+}
+
+// failedAt is the step at which the trial failed. A successor that was ready was on probation.
+func (t *trial) failedAt(e *Error) Phase {
+	if e.Class == Undone && t.at == PhaseHandover {
+		return PhaseProbation
+	}
+	return t.at
 }
 
 // Upgrade checks, fetches, verifies, stages, proves, hands over and commits. Every error is an *Error.
@@ -45,7 +67,7 @@ func (u *Updater) Upgrade(ctx context.Context, r Request) (Outcome, error) {
 	if err := u.newAttempt(t, kindUpgrade, r.By); err != nil {
 		return Outcome{}, err
 	}
-	r = r.of(t.rec)
+	r = t.watch(r)
 	return u.finish(ctx, r, t, u.bring(ctx, r, t, c))
 }
 
@@ -227,7 +249,7 @@ func (u *Updater) finish(ctx context.Context, r Request, t *trial, err error) (O
 	}
 	e := asError(ctx, err, Failed, "io")
 	v := u.verdict(e, t)
-	a.Outcome, a.Class, a.Reason, a.Words = v.outcome, e.Class, e.Reason, wordsOf(err)
+	a.Outcome, a.Class, a.Reason, a.Step, a.Words = v.outcome, e.Class, e.Reason, t.failedAt(e), wordsOf(err)
 	u.log.Warn("upgrade ends", "attempt", a.ID, "from", a.From, "to", a.To, "outcome", a.Outcome, "reason", a.Reason, "err", e)
 	if v.guilty {
 		u.state.quarantine(t.build, e.Reason, u.now())

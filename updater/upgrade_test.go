@@ -177,6 +177,13 @@ func TestVerdicts(t *testing.T) {
 				if s.Last.Outcome != test.outcome || strings.Contains(s.Last.Words, "\x1b") {
 					t.Errorf("last attempt %+v, want outcome %s", s.Last, test.outcome)
 				}
+				step := PhaseHandover
+				if test.class == Undone {
+					step = PhaseProbation
+				}
+				if s.Last.Step != step {
+					t.Errorf("it failed at %q, want %q", s.Last.Step, step)
+				}
 				if got := len(s.Quarantine) == 1; got != test.quarantined {
 					t.Errorf("quarantine %v", s.Quarantine)
 				}

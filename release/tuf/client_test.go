@@ -205,7 +205,7 @@ func TestExpiredFeedRecovers(t *testing.T) {
 	f.publish("1.0.0", "beta", "one")
 	c := f.client(t.TempDir())
 	wantNewest(t, c, "beta", "1.0.0")
-	if e := c.Expiries(); len(e) != 5 || e[3].Role != "timestamp" || time.Until(e[3].Expires) > timestampLife {
+	if e := c.Expiries(); len(e) != 5 || len(e[4].Keys) != 1 || len(e[4].Keys[0]) != 64 || e[0].Threshold < 1 || e[3].Role != "timestamp" || time.Until(e[3].Expires) > timestampLife {
 		t.Errorf("Expiries = %+v", e)
 	}
 	if err := checkFresh(c.trusted, time.Now().Add(timestampLife+time.Hour)); !errors.Is(err, ErrExpired) {

@@ -8,11 +8,13 @@ import (
 	"github.com/theupdateframework/go-tuf/v2/metadata"
 )
 
-// Expiry is the end of one role's metadata.
+// Expiry is the end of one role's metadata, and who signs the next.
 type Expiry struct {
-	Role    string    `json:"role"`
-	Version int64     `json:"version"`
-	Expires time.Time `json:"expires"`
+	Role      string    `json:"role"`
+	Version   int64     `json:"version"`
+	Expires   time.Time `json:"expires"`
+	Keys      []string  `json:"keys"`      // IDs, in hexadecimal
+	Threshold int       `json:"threshold"` // how many of them have to sign
 
 	life time.Duration // of the timestamp, where its publisher looks at it
 }

@@ -300,14 +300,27 @@ func (r *Repository) Expiries() []Expiry {
 
 func expiries(t *trustedmetadata.TrustedMetadata) []Expiry {
 	root, ts, sn, ta := t.Root.Signed, t.Timestamp.Signed, t.Snapshot.Signed, t.Targets[metadata.TARGETS].Signed
+	of := func(role string, version int64, expires time.Time) Expiry {
+		e := Expiry{Role: role, Version: version, Expires: expires}
+		if r := root.Roles[role]; r != nil {
+			e.Keys, e.Threshold = slices.Clone(r.KeyIDs), r.Threshold
+		}
+		return e
+	}
 	all := []Expiry{
-		{Role: metadata.ROOT, Version: root.Version, Expires: root.Expires},
-		{Role: metadata.TARGETS, Version: ta.Version, Expires: ta.Expires},
-		{Role: metadata.SNAPSHOT, Version: sn.Version, Expires: sn.Expires},
-		{Role: metadata.TIMESTAMP, Version: ts.Version, Expires: ts.Expires},
+		of(metadata.ROOT, root.Version, root.Expires),
+		of(metadata.TARGETS, ta.Version, ta.Expires),
+		of(metadata.SNAPSHOT, sn.Version, sn.Expires),
+		of(metadata.TIMESTAMP, ts.Version, ts.Expires),
 	}
 	if b := t.Targets[brakeRole]; b != nil {
-		all = append(all, Expiry{Role: brakeRole, Version: b.Signed.Version, Expires: b.Signed.Expires})
+		e := of(brakeRole, b.Signed.Version, b.Signed.Expires)
+		for _, r := range ta.Delegations.Roles {
+			if r.Name == brakeRole {
+				e.Keys, e.Threshold = slices.Clone(r.KeyIDs), r.Threshold
+			}
+		}
+		all = append(all, e)
 	}
 	return all
 }

@@ -66,6 +66,9 @@ func (s *Source) String() string {
 	return "directory " + u.Redacted()
 }
 
+// Key names the key that files are trusted by.
+func (s *Source) Key() string { return release.MinisignKeyID(s.o.MinisignKey) }
+
 // Interval is DefaultInterval.
 func (s *Source) Interval() time.Duration { return DefaultInterval }
 

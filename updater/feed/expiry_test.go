@@ -19,8 +19,13 @@ func TestWarnsBeforeTheFeedExpires(t *testing.T) {
 		s := newSite(t, func() time.Time { return time.Now().Add(-age) })
 		var log bytes.Buffer
 		s.query.Logger = slog.New(slog.NewTextHandler(&log, nil))
-		if _, err := feed.New(s.url, s.root).Check(t.Context(), s.query); err != nil {
+		src := feed.New(s.url, s.root)
+		if _, err := src.Check(t.Context(), s.query); err != nil {
 			t.Fatal(err)
+		}
+		roles := src.(interface{ Expiries() []updater.Expiry }).Expiries()
+		if len(roles) != 5 || len(roles[0].Keys) == 0 || len(roles[4].Keys) == 0 || roles[3].EndsSoon != (want != "") {
+			t.Errorf("a feed of %s ago: %+v", age, roles)
 		}
 		if got := log.String(); !strings.Contains(got, want) || (want == "") != !strings.Contains(got, "expires soon") {
 			t.Errorf("a feed of %s ago: logged %q", age, got)

@@ -104,17 +104,17 @@ func (s *Source) Check(ctx context.Context, q updater.Query) ([]updater.Candidat
 	return offered, nil
 }
 
-// Expiries says until when each role's metadata is valid, as of the last Check.
-func (s *Source) Expiries() []updater.Expiry {
+// Expiries says until when each role's metadata is valid, and who signs it, as of the last Check.
+func (s *Source) Expiries() (list []updater.Expiry) {
 	s.mu.Lock()
 	c := s.client
 	s.mu.Unlock()
 	if c == nil {
 		return nil
 	}
-	var list []updater.Expiry
 	for _, e := range c.Expiries() {
-		list = append(list, updater.Expiry{Role: e.Role, Expires: e.Expires})
+		list = append(list, updater.Expiry{Role: e.Role, Version: e.Version, Expires: e.Expires, EndsSoon: e.EndsSoon(time.Now()),
+			Keys: e.Keys, Threshold: e.Threshold})
 	}
 	return list
 }

@@ -35,6 +35,9 @@ func New(path string, o Options) updater.Source { return &Source{path, o} }
 // String names the file.
 func (s *Source) String() string { return "file " + s.path }
 
+// Key names the key that files are trusted by.
+func (s *Source) Key() string { return release.MinisignKeyID(s.o.MinisignKey) }
+
 // Interval is an hour: a file that is offered once is not expected to change.
 func (s *Source) Interval() time.Duration { return time.Hour }
 

@@ -90,6 +90,9 @@ func newSource(d dialect, o Options, err error) *Source {
 // String names forge and project.
 func (s *Source) String() string { return s.forge.String() }
 
+// Key names the key that files are trusted by.
+func (s *Source) Key() string { return release.MinisignKeyID(s.o.MinisignKey) }
+
 // Interval is DefaultInterval.
 func (s *Source) Interval() time.Duration { return DefaultInterval }
 

@@ -47,6 +47,9 @@ func New(file, minisignKey string) updater.Source {
 // String names the file.
 func (s *Source) String() string { return "path " + s.file }
 
+// Key names the key that files are trusted by.
+func (s *Source) Key() string { return release.MinisignKeyID(s.key) }
+
 // Interval is DefaultInterval.
 func (s *Source) Interval() time.Duration { return DefaultInterval }
 

@@ -117,6 +117,9 @@ func TestOffersWhatTheSignatureNames(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if key := d.Source.(updater.KeySource).Key(); len(key) != 16 {
+		t.Errorf("key %q", key)
+	}
 	if c.Version.String() != "1.2.3" || c.Platform != release.Host() || c.Length != int64(len(payload)) || c.Minisign == nil {
 		t.Errorf("candidate %+v", c)
 	}
