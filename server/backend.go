@@ -22,6 +22,7 @@ func (r *runner) Status() admin.Status {
 	}
 	st.Draining = r.draining()
 	st.Updates, st.Updater = r.updates()
+	r.passage.fill(&st, r.probation)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	st.RestartError = r.restartError
@@ -48,7 +49,7 @@ func (r *runner) updates() (admin.Updates, *updater.Status) {
 func (r *runner) draining() (list []admin.Draining) {
 	for _, g := range r.p.Older() {
 		list = append(list, admin.Draining{
-			Generation: g.Number, PID: g.PID, Since: g.Since, Connections: g.Connections, Hijacked: g.Hijacked})
+			Generation: g.Number, PID: g.PID, Since: g.Since, Connections: g.Connections, Hijacked: g.Hijacked, Deadline: g.Deadline})
 	}
 	return list
 }

@@ -137,6 +137,7 @@ func (r *runner) tellStep(e grace.Event) {
 
 // tellProgress passes on how far an attempt is.
 func (r *runner) tellProgress(e updater.Event) {
+	r.passage.note(&e)
 	if !r.hub.tooOften(e) {
 		r.tell(admin.Event{Kind: admin.KindUpgrade, Upgrade: &admin.Line{Event: &e}})
 	}
@@ -144,6 +145,7 @@ func (r *runner) tellProgress(e updater.Event) {
 
 // tellEnd tells how an attempt that somebody asked for has ended.
 func (r *runner) tellEnd(out updater.Outcome, err error) {
+	r.passage.note(nil)
 	l := &admin.Line{Result: &out}
 	if err != nil {
 		l = &admin.Line{Error: admin.NewFailure(r.s.Name, r.s.Version, err)}

@@ -79,6 +79,7 @@ type runner struct {
 	assembled chan struct{} // closed when p and u are set: signals may come before
 	questions []question    // about the program, see ownQuestions
 	hub       *hub
+	passage   passage
 	lockRetry time.Duration
 	listening []net.Listener
 	certs     map[tlsKey]*certificates
@@ -159,6 +160,7 @@ func (r *runner) run(ctx context.Context) error {
 		return r.abort(err)
 	}
 	begun()
+	r.passage.becameReady()
 	if r.s.OnReady != nil {
 		r.s.OnReady()
 	}
@@ -307,6 +309,7 @@ func (r *runner) onEvent(e grace.Event) {
 		r.resurrected.Store(true)
 		r.announce()
 	}
+	r.passage.step(e, r.probation)
 	r.tellStep(e)
 	if e.Step == grace.StepCommitted {
 		r.hub.dismiss()

@@ -30,6 +30,10 @@ type Status struct {
 
 	Updates Updates         `json:"updates"`
 	Updater *updater.Status `json:"updater,omitempty"` // absent when there is none
+	// Progress is the last event of an upgrade or rollback that has not ended; absent if this process is at none.
+	Progress *updater.Event `json:"progress,omitempty"`
+	// Handover is the one under way, seen from this process.
+	Handover *Handover `json:"handover,omitempty"`
 	// RestartError says why the last restart without a new version (HUP) was undone; empty after a good one.
 	RestartError string `json:"restart_error,omitempty"`
 
@@ -44,6 +48,14 @@ type Setting struct {
 	Origin string `json:"origin"` // "flag", the name of a variable, FILE:LINE, or "default"
 }
 
+// Handover is the other side of a handover: the successor, or for a process on probation its predecessor.
+type Handover struct {
+	Generation int       `json:"generation"`
+	PID        int       `json:"pid,omitempty"`
+	Since      time.Time `json:"since"`          // start of the successor, then of its probation
+	Until      time.Time `json:"until,omitzero"` // when probation is over, if all goes well
+}
+
 // Draining is an older generation on its way out.
 type Draining struct {
 	Generation  int       `json:"generation"`
@@ -51,6 +63,7 @@ type Draining struct {
 	Since       time.Time `json:"since"`
 	Connections int       `json:"connections"`
 	Hijacked    int       `json:"hijacked,omitempty"` // of those: WebSockets and the like
+	Deadline    time.Time `json:"deadline,omitzero"`  // when it closes what is left; zero: never, or it did not say
 }
 
 // Updates says whether this server updates itself.
