@@ -139,7 +139,7 @@ func (r *runner) graceOptions() grace.Options {
 		StartTimeout: r.s.StartTimeout, Probation: r.s.Probation, UpdateProbation: r.s.UpdateProbation,
 		DrainTimeout: r.s.DrainTimeout, HealthInterval: r.s.HealthInterval,
 		Health: r.vote, HealthPath: "/readyz",
-		Hangup: r.hangup, Orphaned: r.orphaned, OnEvent: r.onEvent, OnDrain: r.s.OnDrain,
+		Hangup: r.hangup, Orphaned: r.orphaned, OnEvent: r.onEvent,
 	}
 }
 

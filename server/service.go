@@ -6,7 +6,6 @@ import (
 	"flag"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -41,10 +40,6 @@ type Service struct {
 	Start func(ctx context.Context) (http.Handler, error)
 	// OnReady is called once when this process serves (a successor: on probation).
 	OnReady func()
-	// OnDrain is called when this process begins to drain, once for each connection that speaks no HTTP (a handler has hijacked it, as
-	// for a WebSocket, or it never did), in a goroutine of its own: tell the client to move on. conn is what Hijack or Accept returned; it has
-	// until the drain deadline.
-	OnDrain func(conn net.Conn)
 	// Flags adds flags of the program's own to the command serve.
 	Flags func(*flag.FlagSet)
 	// CheckFlags says what is wrong with their values, before anything is opened: config check asks it as well. Default: nothing.
