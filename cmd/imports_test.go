@@ -34,10 +34,16 @@ var directions = []struct {
 	{"updater/forge", append([]string{module + "updater/feed", module + "updater/path", module + "updater/dir"}, aboveSources...)},
 	{"cmd/config", []string{module + "grace", module + "cmd/command", module + "release/tuf", goTUF}},
 	{"server", []string{module + "cmd", module + "release/tuf", module + "updater/", goTUF}},
+	{"cmd/app/forwarded", standalone},
+	{"cmd/app/accesslog", standalone},
+	{"cmd/app/static", standalone},
 }
 
 // aboveSources is what no source but the feed links.
 var aboveSources = []string{module + "grace", module + "server", module + "cmd", module + "release/tuf", goTUF}
+
+// standalone is what the handlers of the reference server never link: they are of use to any program.
+var standalone = []string{module + "grace", module + "server", module + "release", module + "updater", module + "cmd/command"}
 
 const goTUF = "github.com/theupdateframework/go-tuf"
 

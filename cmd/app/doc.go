@@ -2,6 +2,6 @@
 //
 //	app serve --dir /srv/www --feed https://example.com/app --root root.json
 //
-// Its command line is that of package command. The build tags exits, hangs, mute and crashy make versions
-// that fail, each in its own way, for demonstrations and tests.
+// Its command line is that of package command. The packages below it make its handler: static, accesslog and forwarded. The build tags exits,
+// hangs, mute and crashy make versions that fail, each in its own way, for demonstrations and tests.
 package main

@@ -1,6 +1,6 @@
 //go:build unix
 
-package main
+package static
 
 import (
 	"path/filepath"
@@ -10,7 +10,7 @@ import (
 
 // Opening a named pipe that nobody writes to would keep the request, and its goroutine, for ever.
 func TestFifo(t *testing.T) {
-	f, dir := tree(t)
+	f, dir := tree(t, Options{})
 	if err := syscall.Mkfifo(filepath.Join(dir, "pipe"), 0o644); err != nil {
 		t.Skip(err)
 	}
