@@ -18,7 +18,7 @@ type Event struct {
 // Step names an Event.
 type Step string
 
-// The steps. A predecessor reports Spawned, Greeted, Standby, Moving, and Committed or RolledBack; then Drained.
+// The steps. Every process reports Accepting; a predecessor then Spawned, Greeted, Standby, Moving, and Committed or RolledBack; then Drained.
 const (
 	StepSpawned     Step = "spawned"     // the successor's process exists
 	StepGreeted     Step = "greeted"     // it speaks our protocol, and has the sockets
@@ -31,6 +31,7 @@ const (
 	StepDrained     Step = "drained"     // the last connection is gone, or the deadline was reached
 	StepResurrected Step = "resurrected" // the successor died while this process drained; it serves again
 	StepOrphaned    Step = "orphaned"    // in a successor: the predecessor died before COMMIT
+	StepAccepting   Step = "accepting"   // in every process, once: it is ready, and its listeners accept; the predecessor parks next
 )
 
 // note tells of a step about a successor.

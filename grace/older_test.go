@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -157,16 +158,23 @@ func TestEvents(t *testing.T) {
 		t.Fatal(err)
 	}
 	lines := strings.Split(strings.TrimSpace(string(b)), "\n")
-	for i, step := range []string{"spawned", "greeted", "standby", "moving", "committed", "drained"} {
+	accepting := slices.IndexFunc(lines, func(line string) bool {
+		return strings.HasPrefix(line, fmt.Sprintf("2: accepting 2 pid %d took false", next))
+	})
+	if standby := slices.IndexFunc(lines, func(line string) bool { return strings.HasPrefix(line, "1: standby") }); accepting < 0 || accepting > standby {
+		t.Errorf("the successor does not accept before its predecessor stands by:\n%s", b)
+	}
+	lines = slices.DeleteFunc(lines, func(line string) bool { return strings.HasPrefix(line, "2: ") })
+	for i, step := range []string{"accepting", "spawned", "greeted", "standby", "moving", "committed", "drained"} {
 		pid, generation := next, 2
-		if step == "drained" {
+		if step == "accepting" || step == "drained" {
 			pid, generation = old, 1
 		}
-		if want := fmt.Sprintf("1: %s %d pid %d took true", step, generation, pid); i >= len(lines) || !strings.HasPrefix(lines[i], want) {
+		if want := fmt.Sprintf("1: %s %d pid %d took %t", step, generation, pid, step != "accepting"); i >= len(lines) || !strings.HasPrefix(lines[i], want) {
 			t.Fatalf("no %q in\n%s", want, b)
 		}
 	}
-	last := lines[5]
+	last := lines[6]
 	if !strings.Contains(last, "Moved:"+strconv.Itoa(len(idle))) || !strings.Contains(last, "Cut:0") || !strings.Contains(last, "Open:0") {
 		t.Error(last)
 	}

@@ -69,6 +69,7 @@ func (p *Process) becomeReady(r readiness, orphan bool) stateFunc {
 		}
 	}
 	p.accept(false, true)
+	p.tell(Event{Step: StepAccepting, Generation: p.generation, PID: os.Getpid()}, new(time.Time))
 	if p.up == nil {
 		p.accept(true, true)
 		p.set(Serving)
