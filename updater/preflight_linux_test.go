@@ -64,6 +64,9 @@ func wantRefusal(t *testing.T, b *bench, c Class, reason string) {
 	if err != nil || f.Stop == nil || f.Stop.Reason != reason {
 		t.Errorf("check: %+v, %v", f.Stop, err)
 	}
+	if o := b.status().Obstacle; o == nil || o.Reason != reason || o.Error == "" {
+		t.Errorf("status: %+v", o)
+	}
 }
 
 func TestReadOnlyMount(t *testing.T) {
@@ -102,6 +105,9 @@ func TestImmutable(t *testing.T) {
 		if err := exec.Command("chattr", "-i", name).Run(); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if o := b.status().Obstacle; o != nil {
+		t.Errorf("status without the bit: %+v", o)
 	}
 	if _, err := b.Upgrade(t.Context(), Request{Manual: true}); err != nil {
 		t.Errorf("without the bit: %v", err)

@@ -1,6 +1,7 @@
 package updater
 
 import (
+	"context"
 	"strconv"
 	"time"
 
@@ -40,10 +41,18 @@ type Status struct {
 	Rollout     *Turn          `json:"rollout,omitempty"` // the newest waits for this host's turn, as of the last check
 	Yanked      *release.Stop  `json:"yanked,omitempty"`  // the version that runs was withdrawn, as of the last check
 	Disk        string         `json:"disk,omitempty"`    // a complaint about what stands at the install path
+	// Obstacle is what would keep an update from replacing the executable now, as this process sees it: with its user, its mounts, its rights.
+	Obstacle *Obstacle `json:"obstacle,omitempty"`
 	// Exposed are directories on the way to the executable that other users may write: they can put another one there.
 	Exposed    []string      `json:"exposed,omitempty"`
 	Kept       []Kept        `json:"kept"` // versions to roll back to, newest first
 	Quarantine []Quarantined `json:"quarantine"`
+}
+
+// Obstacle is a reason why nothing can be replaced, known before anything is fetched.
+type Obstacle struct {
+	Reason string `json:"reason"` // as an Error names it: "not-writable", "noexec", …
+	Error  string `json:"error"`  // in words, with the way out
 }
 
 // Attempt is one try to change the version.
@@ -163,6 +172,10 @@ func (u *Updater) Status() (Status, error) {
 	}
 	if u.refused != nil {
 		s.CheckReason, s.CheckError = u.refused.Reason, printable(u.refused.Error(), 400)
+	}
+	if err := u.hindrance(); err != nil {
+		e := asError(context.Background(), err, Failed, "io")
+		s.Obstacle = &Obstacle{e.Reason, printable(e.Error(), 400)}
 	}
 	s.Reason = u.manualOnly()
 	s.Automatic = s.Reason == ""

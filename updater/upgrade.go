@@ -112,10 +112,8 @@ func (u *Updater) begin() (end func(), err error) {
 func (u *Updater) newAttempt(t *trial, kind string, by *Asker) error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	for _, hindrance := range []func() error{u.stillInstalled, u.inPlace, u.mayReplace} {
-		if err := hindrance(); err != nil {
-			return err
-		}
+	if err := u.hindrance(); err != nil {
+		return err
 	}
 	disk, err := u.diskDigest()
 	if err != nil {
@@ -141,6 +139,16 @@ func (u *Updater) newAttempt(t *trial, kind string, by *Asker) error {
 	}
 	u.state.Attempt = t.rec
 	u.log.Info("upgrade begins", "attempt", t.rec.ID, "kind", kind, "from", from.Version, "to", t.build.Version, "by", by.String())
+	return nil
+}
+
+// hindrance is what an attempt would fail for whatever it is to bring. The caller holds u.mu.
+func (u *Updater) hindrance() error {
+	for _, look := range []func() error{u.stillInstalled, u.inPlace, u.mayReplace} {
+		if err := look(); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
