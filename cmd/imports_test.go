@@ -37,6 +37,7 @@ var directions = []struct {
 	{"cmd/app/forwarded", standalone},
 	{"cmd/app/accesslog", standalone},
 	{"cmd/app/static", standalone},
+	{"server/doctor", []string{module + "cmd", module + "release/tuf", module + "updater/", goTUF}},
 }
 
 // aboveSources is what no source but the feed links.

@@ -42,6 +42,10 @@ var followers = []string{
 	"foreman", "forego", "goreman", "hivemind", "overmind", "honcho",
 }
 
+// FollowsOnePID reports whether a program of that name, as /proc/PID/comm has it, is a mini-init or a supervisor that takes the end of the
+// process it started for the end of the service: below one, a parent has to stay.
+func FollowsOnePID(name string) bool { return slices.Contains(followers, name) }
+
 // shells are what an entry script of a container runs in.
 var shells = []string{"sh", "ash", "bash", "dash", "busybox"}
 

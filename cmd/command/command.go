@@ -61,7 +61,7 @@ func newCommands(s server.Service) []*cobra.Command {
 	}
 	c := cli{s: s}
 	list := []*cobra.Command{c.serve(), c.upgrade(), c.check(), c.status(), c.rollback(), c.hold(), c.unhold(), c.quarantine(),
-		c.history(), c.config(), c.version()}
+		c.history(), c.config(), c.doctor(), c.version()}
 	for _, cmd := range list {
 		cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage("%v", err) })
 		for _, one := range append(cmd.Commands(), cmd) {

@@ -1,5 +1,5 @@
 // Package command is the command line of a server that updates itself: serve, upgrade, check, status,
-// rollback, hold, unhold, quarantine, history and version, for any [server.Service].
+// rollback, hold, unhold, quarantine, history, doctor and version, for any [server.Service].
 //
 //	func main() {
 //		command.Main(server.Service{
