@@ -322,7 +322,7 @@ func (s *story) start(env, args []string) error {
 	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
 		env, args = append(env, args[0]), args[1:]
 	}
-	s.cmd = exec.Command(filepath.Join(s.dir, "opt", "app"), append([]string{"serve", "--listen", s.addr, "--dir", "www", "--debug-sleep"}, args...)...)
+	s.cmd = exec.Command(filepath.Join(s.dir, "opt", "app"), append([]string{"serve", "--listen", s.addr, "--dir", "www", "--debug-sleep", "--log-format", "text"}, args...)...)
 	s.cmd.Env = env
 	s.cmd.Dir, s.cmd.Stdout, s.cmd.Stderr = s.dir, out, out
 	if err := s.cmd.Start(); err != nil {

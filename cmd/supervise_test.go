@@ -36,7 +36,7 @@ func (s *story) supervise(_ *testscript.TestScript, args []string) error {
 		defer out.Close()
 		for {
 			if len(s.pids()) == 0 {
-				cmd := exec.Command(filepath.Join(s.dir, "opt", "app"), append([]string{"serve", "--listen", s.addr, "--dir", "www", "--debug-sleep"}, args...)...)
+				cmd := exec.Command(filepath.Join(s.dir, "opt", "app"), append([]string{"serve", "--listen", s.addr, "--dir", "www", "--debug-sleep", "--log-format", "text"}, args...)...)
 				cmd.Dir, cmd.Stdout, cmd.Stderr = s.dir, out, out
 				if err := cmd.Start(); err != nil {
 					fmt.Fprintln(out, "supervisor:", err)

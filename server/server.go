@@ -80,6 +80,7 @@ type runner struct {
 	questions []question    // about the program, see ownQuestions
 	hub       *hub
 	passage   passage
+	levels    levels
 	lockRetry time.Duration
 	listening []net.Listener
 	certs     map[tlsKey]*certificates

@@ -86,6 +86,9 @@ type Service struct {
 	IgnorePackageManager bool
 
 	Logger *slog.Logger // default: text on standard error
+	// LogLevel is what the level of Logger goes by, for operators to change while it runs. Default: they cannot; with no Logger
+	// given, one of its own, which begins with INFO.
+	LogLevel *slog.LevelVar
 }
 
 // ErrInvalid says that a Service cannot be run as it is described.
@@ -112,7 +115,10 @@ func (s Service) filled() (Service, error) {
 		s.HealthInterval = time.Second
 	}
 	if s.Logger == nil {
-		s.Logger = slog.New(slog.NewTextHandler(os.Stderr, nil))
+		if s.LogLevel == nil {
+			s.LogLevel = new(slog.LevelVar)
+		}
+		s.Logger = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: s.LogLevel}))
 	}
 	if s.Handler != nil && s.Start != nil || s.Handler == nil && s.Start == nil && s.needsHandler() {
 		return s, fmt.Errorf("%w: it needs either a Handler or Start", ErrInvalid)

@@ -3,6 +3,7 @@ package command
 import (
 	"errors"
 	"flag"
+	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -43,6 +44,7 @@ type serving struct {
 	s       server.Service
 	source  sourceFlags
 	windows []string
+	log     logFlags
 	keys    []string // names of all the flags
 }
 
@@ -54,6 +56,7 @@ func (c cli) serving(cmd *cobra.Command) *serving {
 	v.source.flags(cmd, c)
 	fl.StringArrayVar(&s.Listen, "listen", defaultListen(*s), "address to listen on, host:port or unix:/path; http:// before it turns TLS off there (repeatable)")
 	connectionFlags(fl, s)
+	v.log.flags(fl, *s)
 	fl.DurationVar(&s.Interval, "interval", s.Interval, "time between two checks (default 6h for a feed, 5s for a path); negative: only when asked")
 	fl.StringArrayVar(&v.windows, "window", asTexts(s.Windows), `when updates are applied by themselves, as "Mon-Fri 02:00 2h Europe/Berlin" (repeatable; default at any time)`)
 	fl.BoolVar(&s.IgnorePackageManager, "ignore-package-manager", s.IgnorePackageManager, "update this executable even if a package manager owns it")
@@ -83,7 +86,7 @@ func (v *serving) configure(fl *pflag.FlagSet) error {
 		return err
 	}
 	v.s.Settings = settings
-	errs := []error{v.source.apply(&v.s), v.parseWindows()}
+	errs := []error{v.source.apply(&v.s), v.parseWindows(), v.log.apply(&v.s, os.Stderr)}
 	if v.s.CheckFlags != nil {
 		errs = append(errs, v.s.CheckFlags())
 	}

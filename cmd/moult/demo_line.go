@@ -54,7 +54,7 @@ func startLine(ctx context.Context, dir, exe string, args ...string) (*line, err
 		return nil, fmt.Errorf("demo: %w", err)
 	}
 	l.tail = bufio.NewReader(l.log)
-	l.cmd = exec.Command(l.exe, append([]string{"serve", "--listen", l.addr}, args...)...)
+	l.cmd = exec.Command(l.exe, append([]string{"serve", "--listen", l.addr, "--log-format", "text"}, args...)...)
 	l.cmd.Stdout, l.cmd.Stderr = out, out
 	ownGroup(l.cmd)
 	if err := l.cmd.Start(); err != nil {

@@ -11,6 +11,8 @@
 //	GET  /v1/quarantine        one [Quarantine]
 //	POST /v1/quarantine/clear  a [Clear] → one [Quarantine]: what was cleared
 //	GET  /v1/history   one [History]
+//	GET  /v1/log-level one [LogLevel]
+//	PUT  /v1/log-level a [SetLogLevel] → one [LogLevel]
 //	GET  /v1/livez     200 as long as the process answers
 //	GET  /v1/readyz    200 when it serves, 503 while it drains
 //

@@ -26,6 +26,8 @@ type Backend interface {
 	// Unquarantine lets builds be tried again, as updater.Updater's does, and returns them.
 	Unquarantine(ctx context.Context, which string) ([]updater.Quarantined, error)
 	History() ([]updater.Attempt, error)
+	LogLevel() (LogLevel, error)
+	SetLogLevel(SetLogLevel) (LogLevel, error)
 }
 
 // Handler returns the API over b. livez and readyz answer for the process, as on its public listeners.
@@ -42,6 +44,8 @@ func Handler(b Backend, livez, readyz http.Handler) http.Handler {
 	mux.HandleFunc("GET /v1/quarantine", h.quarantine)
 	mux.HandleFunc("POST /v1/quarantine/clear", h.unquarantine)
 	mux.HandleFunc("GET /v1/history", h.history)
+	mux.HandleFunc("GET /v1/log-level", h.logLevel)
+	mux.HandleFunc("PUT /v1/log-level", h.setLogLevel)
 	mux.Handle("GET /v1/livez", livez)
 	mux.Handle("GET /v1/readyz", readyz)
 	return mux
@@ -59,20 +63,12 @@ func (h handler) check(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	c, err := h.b.Check(r.Context(), req)
-	if err != nil {
-		h.fail(w, err)
-		return
-	}
-	writeJSON(w, http.StatusOK, c)
+	h.reply(w, c, err)
 }
 
 func (h handler) history(w http.ResponseWriter, _ *http.Request) {
 	list, err := h.b.History()
-	if err != nil {
-		h.fail(w, err)
-		return
-	}
-	writeJSON(w, http.StatusOK, History{Schema, append([]updater.Attempt{}, list...)})
+	h.reply(w, History{Schema, append([]updater.Attempt{}, list...)}, err)
 }
 
 // change streams an attempt. The status code is sent with the first event, so an attempt that is refused at
@@ -99,11 +95,24 @@ func (h handler) change(w http.ResponseWriter, r *http.Request, rollback bool) {
 func (h handler) read(w http.ResponseWriter, r *http.Request, into any) bool {
 	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxRequest))
 	d.DisallowUnknownFields()
-	if err := d.Decode(into); err != nil && !errors.Is(err, io.EOF) {
+	err := d.Decode(into)
+	if err == nil && d.Decode(&struct{}{}) != io.EOF {
+		err = errors.New("something follows the document")
+	}
+	if err != nil && err != io.EOF {
 		h.fail(w, &updater.Error{Class: updater.Usage, Reason: "bad-request", Err: errors.New("read the request: " + err.Error())})
 		return false
 	}
 	return true
+}
+
+// reply sends one document, or why there is none.
+func (h handler) reply(w http.ResponseWriter, document any, err error) {
+	if err != nil {
+		h.fail(w, err)
+		return
+	}
+	writeJSON(w, http.StatusOK, document)
 }
 
 func (h handler) failure(err error) *Failure {

@@ -1,6 +1,9 @@
 package admin
 
-import "time"
+import (
+	"net/http"
+	"time"
+)
 
 // LogLevel is what a server logs.
 type LogLevel struct {
@@ -15,4 +18,17 @@ type LogLevel struct {
 type SetLogLevel struct {
 	Level string  `json:"level"`
 	For   Seconds `json:"for_seconds,omitempty"` // after that the usual one comes back; default: when this process is replaced
+}
+
+func (h handler) logLevel(w http.ResponseWriter, _ *http.Request) {
+	l, err := h.b.LogLevel()
+	h.reply(w, l, err)
+}
+
+func (h handler) setLogLevel(w http.ResponseWriter, r *http.Request) {
+	var req SetLogLevel
+	if h.read(w, r, &req) {
+		l, err := h.b.SetLogLevel(req)
+		h.reply(w, l, err)
+	}
 }

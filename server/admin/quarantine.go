@@ -24,9 +24,5 @@ func (h handler) unquarantine(w http.ResponseWriter, r *http.Request) {
 	if err == nil {
 		q.Quarantine, err = h.b.Unquarantine(r.Context(), c.Which)
 	}
-	if err != nil {
-		h.fail(w, err)
-		return
-	}
-	writeJSON(w, http.StatusOK, q)
+	h.reply(w, q, err)
 }
