@@ -13,7 +13,8 @@ import (
 //
 // net/http does not say so, but its reads do. It waits for a request by filling a bufio.Reader, and the slice that it reads into is the
 // whole buffer if, and only if, the buffer is empty; after k bytes of a pipelined request it is k bytes shorter. The first read of a
-// connection shows the length of the empty buffer. A byte that the background read of net/http took while a handler ran is put into the
+// connection shows the length of the empty buffer; but where h2c is spoken, net/http looks for its preface first, in shorter reads that leave all they
+// read in the buffer. A byte that the background read of net/http took while a handler ran is put into the
 // buffer first, and so shortens the next slice too. TestMovableReads pins this; should a later Go read otherwise, connections do not
 // move and are drained by Connection: close.
 
@@ -23,7 +24,8 @@ type moves struct {
 	mu    sync.Mutex
 	plain bool // HTTP/1 without TLS, as far as we know: only then the rest is kept
 
-	full   int     // length of the slice that shows an empty buffer; 0 until the first read
+	full   int     // length of the slice that shows an empty buffer; 0 until it is known
+	peeked int     // bytes read until then, which are all still in the buffer
 	empty  bool    // the read under way showed one
 	got    bool    // a byte was read since the connection was new or became idle
 	start  [3]byte // the first bytes ever: PRI begins HTTP/2
@@ -114,10 +116,10 @@ func (t *tracked) read(b []byte) (int, error) {
 		return t.conn.Read(b)
 	}
 	defer m.mu.Unlock()
-	if m.full == 0 {
-		m.full = len(b)
+	if m.full == 0 && len(b) > len(clientPreface) {
+		m.full = len(b) + m.peeked
 	}
-	m.empty = len(b) == m.full
+	m.empty = len(b) == m.full || m.full == 0 && m.peeked == 0
 	for !m.moved {
 		if h := t.all.hold.Load(); h != nil && m.movable() && t.wanted() && t.await(h) {
 			break
@@ -150,6 +152,9 @@ func (t *tracked) read(b []byte) (int, error) {
 func (t *tracked) heard(b []byte) {
 	m := &t.moves
 	m.got = true
+	if m.full == 0 {
+		m.peeked += len(b)
+	}
 	if m.have < len(m.start) {
 		m.have += copy(m.start[m.have:], b)
 		m.barred = m.barred || string(m.start[:]) == clientPreface[:len(m.start)]

@@ -32,32 +32,42 @@ func TestMovableReads(t *testing.T) {
 		{"a pipelined half", []string{whole + whole[:20], ""}, false},
 		{"HTTP/2, as yet a preface", []string{"PRI"}, false},
 	} {
-		t.Run(c.name, func(t *testing.T) {
-			h := newHouse(t, &http.Server{})
-			conn := h.dial(t)
-			br := bufio.NewReader(conn)
-			for i, s := range c.send {
-				io.WriteString(conn, s)
-				if i < len(c.send)-1 {
-					answer(t, br)
-				}
+		for _, h2c := range []bool{false, true} {
+			name, srv := c.name, &http.Server{}
+			if h2c {
+				name, srv.Protocols = name+", where h2c is spoken", new(http.Protocols)
+				srv.Protocols.SetHTTP1(true)
+				srv.Protocols.SetUnencryptedHTTP2(true)
 			}
-			tr := h.only(t)
-			if s := c.send[len(c.send)-1]; s != "" {
-				until(t, "the bytes read", func() bool {
-					tr.moves.mu.Lock()
-					defer tr.moves.mu.Unlock()
-					return tr.moves.got && tr.moves.reading
-				})
-			}
-			until(t, "idle, or new", func() bool { p := phase(tr.phase.Load()); return p == phaseNew || p == phaseIdle })
+			t.Run(name, func(t *testing.T) { movableReads(t, srv, c.send, c.movable) })
+		}
+	}
+}
+
+func movableReads(t *testing.T, srv *http.Server, send []string, movable bool) {
+	h := newHouse(t, srv)
+	conn := h.dial(t)
+	br := bufio.NewReader(conn)
+	for i, s := range send {
+		io.WriteString(conn, s)
+		if i < len(send)-1 {
+			answer(t, br)
+		}
+	}
+	tr := h.only(t)
+	if s := send[len(send)-1]; s != "" {
+		until(t, "the bytes read", func() bool {
 			tr.moves.mu.Lock()
-			got := tr.moves.movable() && tr.moves.plain
-			tr.moves.mu.Unlock()
-			if got != c.movable {
-				t.Errorf("movable %t", got)
-			}
+			defer tr.moves.mu.Unlock()
+			return tr.moves.got && tr.moves.reading
 		})
+	}
+	until(t, "idle, or new", func() bool { p := phase(tr.phase.Load()); return p == phaseNew || p == phaseIdle })
+	tr.moves.mu.Lock()
+	got := tr.moves.movable() && tr.moves.plain
+	tr.moves.mu.Unlock()
+	if got != movable {
+		t.Errorf("movable %t", got)
 	}
 }
 
