@@ -33,6 +33,7 @@ type fakeProcess struct {
 	drain  chan struct{}
 	exited chan struct{}
 	stop   sync.Once
+	linger chan struct{} // nil: the drain is short
 
 	mu     sync.Mutex
 	opened []grace.Socket
@@ -94,11 +95,14 @@ func (p *fakeProcess) Ready(context.Context) error {
 	return p.readyErr
 }
 
-// Stop drains at once.
+// Stop drains at once, or when lingering is over.
 func (p *fakeProcess) Stop() {
 	p.stop.Do(func() {
 		p.state.Store(int32(grace.Draining))
 		close(p.drain)
+		if p.linger != nil {
+			<-p.linger
+		}
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		for _, ln := range p.lns {
@@ -256,10 +260,10 @@ func newBench(t *testing.T, s Service) *bench {
 	t.Setenv("RUNTIME_DIRECTORY", "")
 	s.Name, s.Version = "hello", "1.0.0"
 	s.Logger = slog.New(slog.DiscardHandler)
-	if s.Listen == nil {
+	if s.Listen == nil && s.Listeners == nil {
 		s.Listen = []string{"127.0.0.1:0"}
 	}
-	if s.Handler == nil && s.Start == nil {
+	if s.Handler == nil && s.Start == nil && s.Listeners == nil {
 		s.Handler = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "hello") })
 	}
 	if s, err = s.filled(); err != nil {
