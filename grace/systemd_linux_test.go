@@ -255,7 +255,7 @@ func TestPromiseG14(t *testing.T) {
 		m := startUserManager(t)
 		addr := m.start(plainUnit, "supervised", "NotifyAccess=all", "Environment=GRACE_TEST_PROBATION=100ms GRACE_TEST_DRAIN=20s")
 		old := m.settled(addr)
-		slow := m.slowRequest(addr, 4) // keeps the predecessor draining
+		slow := m.slowRequest(addr, 6) // keeps the predecessor draining
 		hangUp(old)
 		eventually(t, "another main process", func() bool { return m.mainPID() != old })
 		heir := m.settled(addr)
@@ -370,14 +370,14 @@ func TestStopUnderSystemd(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			m := startUserManager(t)
-			addr := m.start(shippedUnit(t), "supervised", "TimeoutStopSec=1", c.line, "Environment=GRACE_TEST_PROBATION=100ms")
+			addr := m.start(shippedUnit(t), "supervised", "TimeoutStopSec=2", c.line, "Environment=GRACE_TEST_PROBATION=100ms")
 			for range c.before {
 				old := m.settled(addr)
 				m.upgrade(addr, hangUp)
 				eventually(t, "the predecessor gone", func() bool { return !alive(old) })
 			}
 			pid := m.settled(addr)
-			slow := m.slowRequest(addr, 4)
+			slow := m.slowRequest(addr, 6)
 			for range c.after {
 				hangUp(pid)
 				old := pid
