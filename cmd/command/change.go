@@ -3,6 +3,7 @@ package command
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -17,11 +18,32 @@ import (
 // change is what upgrade and rollback have in common.
 type change struct {
 	yes, json bool
+	progress  string
 }
 
 func (ch *change) flags(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&ch.yes, "yes", false, "do not ask")
 	cmd.Flags().BoolVar(&ch.json, "json", false, "print one JSON document; progress stays on standard error")
+	cmd.Flags().StringVar(&ch.progress, "progress", progressAuto, "auto (a bar on a terminal, lines elsewhere), plain, none, or json: a document a line on standard output, the outcome last")
+}
+
+// runE refuses what does not go together, and gives a failure the last line of --progress=json.
+func (ch *change) runE(c cli, run runFunc) runFunc {
+	return c.runE(&ch.json, func(cmd *cobra.Command, args []string) error {
+		if err := checkProgress(ch.progress); err != nil {
+			return err
+		}
+		if ch.json && ch.progress == progressJSON {
+			return usage("--json is one document, --progress=json is many: choose one")
+		}
+		err := run(cmd, args)
+		if err != nil && ch.progress == progressJSON && !errors.Is(err, errAvailable) {
+			f := admin.NewFailure(c.s.Name, "", seeHelp(cmd, err))
+			printLine(cmd.OutOrStdout(), admin.Line{Error: f})
+			return &shownError{f}
+		}
+		return err
+	})
 }
 
 // mayAsk refuses early, before anything is looked up, what would have to ask and cannot.
@@ -54,7 +76,7 @@ func (ch *change) run(cmd *cobra.Command, c cli, t target,
 	do func(context.Context, admin.Request, func(updater.Event)) (updater.Outcome, error), r admin.Request) error {
 	ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt)
 	defer stop()
-	p := newProgress(cmd.ErrOrStderr())
+	p := newProgress(cmd, ch.progress)
 	out, err := do(ctx, r, p.show)
 	p.end()
 	if err != nil {
@@ -67,6 +89,9 @@ func (ch *change) print(cmd *cobra.Command, c cli, t target, out updater.Outcome
 	w := cmd.OutOrStdout()
 	if ch.json {
 		return printJSON(w, outcomeDocument{admin.Schema, out})
+	}
+	if ch.progress == progressJSON {
+		return printLine(w, admin.Line{Result: &out})
 	}
 	var err error
 	switch {

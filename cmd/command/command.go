@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -24,12 +25,23 @@ func Main(s server.Service) {
 		}
 	}
 	root := newRoot(s)
-	err := root.ExecuteContext(context.Background())
+	os.Exit(conclude(root, os.Args[1:], root.ExecuteContext(context.Background())))
+}
+
+// conclude tells people what went wrong, and machines where no command has done so, and returns the code to exit with.
+func conclude(root *cobra.Command, args []string, err error) int {
 	if err != nil && !isOurs(err) { // cobra's own: an unknown command
-		err = usage("%v", err)
+		what, near, _ := strings.Cut(err.Error(), "\n\nDid you mean this?\n")
+		if names := strings.Fields(near); len(names) > 0 {
+			what += "; did you mean " + strings.Join(names, " or ") + "?"
+		}
+		err = usage("%s", what)
 	}
-	explain(os.Stderr, root.Name(), err)
-	os.Exit(ExitCode(err))
+	if err != nil && !errors.Is(err, errAvailable) && !errors.As(err, new(*shownError)) && slices.Contains(args, "--json") {
+		printJSON(root.OutOrStdout(), failureDocument{admin.Schema, admin.NewFailure(root.Name(), "", err)})
+	}
+	explain(root.ErrOrStderr(), root.Name(), err)
+	return ExitCode(err)
 }
 
 // New returns the commands, to put into a command line of one's own: its flags and commands are free
@@ -48,9 +60,7 @@ func newRoot(s server.Service) *cobra.Command {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newCommands(s)...)
-	root.AddCommand(exitCodesTopic())
+	group(root, newCommands(s))
 	return root
 }
 
@@ -63,12 +73,10 @@ func newCommands(s server.Service) []*cobra.Command {
 	list := []*cobra.Command{c.serve(), c.upgrade(), c.check(), c.status(), c.rollback(), c.hold(), c.unhold(), c.quarantine(),
 		c.history(), c.config(), c.doctor(), c.version()}
 	for _, cmd := range list {
-		cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage("%v", err) })
-		for _, one := range append(cmd.Commands(), cmd) {
-			one.SilenceErrors, one.SilenceUsage = true, true
-		}
+		explained(cmd)
+		c.completed(cmd)
 	}
-	return list
+	return append(list, c.topics()...)
 }
 
 // cli is what the commands share.
@@ -89,16 +97,6 @@ func isOurs(err error) bool {
 	return errors.As(err, &f) || errors.Is(err, errAvailable)
 }
 
-// arguments accepts at most n of them.
-func arguments(n int) cobra.PositionalArgs {
-	return func(_ *cobra.Command, args []string) error {
-		if len(args) > n {
-			return usage("unexpected argument %q", args[n])
-		}
-		return nil
-	}
-}
-
 // runFunc carries a command out.
 type runFunc func(cmd *cobra.Command, args []string) error
 
@@ -113,11 +111,13 @@ func (c cli) failures(asJSON *bool, run runFunc) runFunc {
 		if err == nil || errors.Is(err, errAvailable) {
 			return err
 		}
-		f := admin.NewFailure(c.s.Name, "", err)
-		var shown *shownError
-		if asJSON != nil && *asJSON && !errors.As(err, &shown) {
+		f := admin.NewFailure(c.s.Name, "", seeHelp(cmd, err))
+		if asJSON == nil || !*asJSON {
+			return f
+		}
+		if !errors.As(err, new(*shownError)) {
 			printJSON(cmd.OutOrStdout(), failureDocument{admin.Schema, f})
 		}
-		return f
+		return &shownError{f}
 	}
 }

@@ -20,22 +20,11 @@ func (c cli) config() *cobra.Command {
 		Short: "Check the configuration, or show where each value comes from",
 		Long: fmt.Sprintf(`Check the configuration of serve, or show it. Every flag of serve may as well stand in a TOML file, which --config or %s
 names, or in a variable: "%[2]s help configuration" has the rules.`, config.Variable(c.s.Name, "config"), c.s.Name),
-		Args: subcommand,
+		Example: c.examples("config check /etc/"+c.s.Name+".toml", "config show --running"),
+		RunE:    c.failures(nil, subcommands),
 	}
 	cmd.AddCommand(c.configCheck(), c.configShow())
 	return cmd
-}
-
-// subcommand refuses what is none.
-func subcommand(cmd *cobra.Command, args []string) error {
-	var names []string
-	for _, one := range cmd.Commands() {
-		names = append(names, one.Name())
-	}
-	if len(args) > 0 {
-		return usage("unknown command %q for %q%s", args[0], cmd.CommandPath(), config.DidYouMean(args[0], names))
-	}
-	return nil
 }
 
 // checkDocument is what config check --json prints.
@@ -59,9 +48,9 @@ func (c cli) configCheck() *cobra.Command {
 		Long: `Read flags, environment and file as serve would, and say all that is wrong with them: keys that do not exist, values of the wrong type, and what
 does not go together. It opens no socket, starts nothing and changes nothing. Run it before a restart, and in the unit's ExecStartPre: it takes
 every flag of serve.`,
-		Example: fmt.Sprintf(`  %[1]s config check /etc/%[1]s.toml
-  %[1]s config check /etc/%[1]s.toml && kill -HUP "$(cat /run/%[1]s.pid)"`, c.s.Name),
-		Args: arguments(1),
+		Example:           c.examples("config check /etc/"+c.s.Name+".toml", "config check --listen localhost:8080 --drain-timeout 2m --json"),
+		Args:              arguments(1),
+		ValidArgsFunction: tomlFiles,
 	}
 	v := c.servingHidden(cmd)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON document")
@@ -98,9 +87,9 @@ func (c cli) configShow() *cobra.Command {
 		Short: "Show every setting, and where its value comes from",
 		Long: `Show the settings that serve would have with this file, these flags and this environment, and where each value comes from: a flag, a
 variable, a line of the file, or the default. With --running it is the server's own answer: its environment and flags are not those of your shell.`,
-		Example: fmt.Sprintf(`  %[1]s config show /etc/%[1]s.toml
-  %[1]s config show --running --json`, c.s.Name),
-		Args: arguments(1),
+		Example:           c.examples("config show /etc/"+c.s.Name+".toml", "config show --running --json"),
+		Args:              arguments(1),
+		ValidArgsFunction: tomlFiles,
 	}
 	v := c.servingHidden(cmd)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON document")

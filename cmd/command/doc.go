@@ -1,5 +1,5 @@
 // Package command is the command line of a server that updates itself: serve, upgrade, check, status,
-// rollback, hold, unhold, quarantine, history, doctor and version, for any [server.Service].
+// rollback, hold, unhold, quarantine, history, config, doctor and version, for any [server.Service], with completion for four shells.
 //
 //	func main() {
 //		command.Main(server.Service{
@@ -21,12 +21,22 @@
 // the command follows it to the verdict of the probation. If more than one runs, --instance says which. If
 // none runs, upgrade and rollback replace the executable alone, and hold, unhold and quarantine write to the same state, all under the same lock.
 //
+// # Configuration
+//
+// Every flag of serve, those of Service.Flags among them, may as well stand in a TOML file (--config, HELLO_CONFIG) or in a variable: package
+// cmd/config has the rules. The other commands read there what they share with serve. HUP brings a changed file into force, by a handover; a
+// bad one leaves the old process serving. "config check" says all that is wrong, "config show" where each value comes from.
+//
 // # Output
 //
 // Results go to standard output, everything else to standard error. --json prints one document with a schema
-// number, which has the same shape on a terminal and in a pipe; a failure is a document with a field "error". The last line
+// number, which has the same shape on a terminal and in a pipe; a failure is a document with a field "error", a mistake in what was typed as
+// well (by Main; New leaves that to its program). The last line
 // of a failure says what serves now and what to type next. upgrade and rollback show their plan and ask
 // on a terminal; elsewhere they need --yes. Colour is used on a terminal only, and not with NO_COLOR set.
+//
+// Progress is a bar on a terminal and a line for each phase elsewhere. With --progress=json standard output has a document on each line, as
+// admin.Line has them: events, and the outcome or the error last.
 //
 // # Exit codes
 //

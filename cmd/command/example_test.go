@@ -38,26 +38,11 @@ func ExampleNew() {
 		Version: "1.4.0",
 		Handler: http.NotFoundHandler(),
 	})...)
-	for _, c := range mine.Commands() {
-		fmt.Println(c.Name())
-	}
-
 	mine.SetArgs([]string{"upgrade"}) // on a terminal it would ask
 	mine.SetOut(os.Stdout)
 	mine.SetIn(http.NoBody)
 	err := mine.Execute()
 	fmt.Println(err, command.ExitCode(err))
 	// Output:
-	// check
-	// config
-	// history
-	// hold
-	// quarantine
-	// rollback
-	// serve
-	// status
-	// unhold
-	// upgrade
-	// version
 	// needs --yes, no terminal to ask on 2
 }

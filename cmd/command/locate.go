@@ -43,20 +43,26 @@ func executable() (string, error) {
 	return exe, nil
 }
 
-// locate finds the running server, or returns errNotRunning.
-func (w *where) locate() (admin.Instance, error) {
+// running lists the servers of this executable.
+func (w *where) running() ([]admin.Instance, error) {
 	dir := w.stateDir
 	if dir == "" {
 		exe, err := executable()
 		if err != nil {
-			return admin.Instance{}, err
+			return nil, err
 		}
 		dir = admin.StateDir(exe)
 	}
 	list, err := admin.Instances(dir)
 	if errors.Is(err, fs.ErrPermission) {
-		return admin.Instance{}, &updater.Error{Class: updater.Permission, Reason: "state-directory", Err: err}
+		err = &updater.Error{Class: updater.Permission, Reason: "state-directory", Err: err}
 	}
+	return list, err
+}
+
+// locate finds the running server, or returns errNotRunning.
+func (w *where) locate() (admin.Instance, error) {
+	list, err := w.running()
 	if err != nil {
 		return admin.Instance{}, err
 	}

@@ -40,6 +40,16 @@ func printJSON(w io.Writer, v any) error {
 	return e.Encode(v)
 }
 
+// printLine writes one of several documents, each of which has its line.
+func printLine(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	return e.Encode(v)
+}
+
+// isDumb reports that the terminal knows no escape sequences.
+func isDumb() bool { return os.Getenv("TERM") == "dumb" }
+
 // isTerminal reports whether f is one that a person reads or types on.
 func isTerminal(f any) bool {
 	file, ok := f.(*os.File)
@@ -48,7 +58,7 @@ func isTerminal(f any) bool {
 
 // dot is the coloured mark at the head of a status.
 func dot(w io.Writer, well bool) string {
-	if !isTerminal(w) || os.Getenv("NO_COLOR") != "" {
+	if !isTerminal(w) || isDumb() || os.Getenv("NO_COLOR") != "" {
 		return "●"
 	}
 	if well {

@@ -5,21 +5,52 @@ import (
 	"io"
 
 	"github.com/schollz/progressbar/v3"
+	"github.com/spf13/cobra"
 
+	"github.com/moult-go/moult/server/admin"
 	"github.com/moult-go/moult/updater"
 )
 
-// progress draws events: on a terminal a bar while bytes come in, elsewhere one line a phase.
+// Values of --progress.
+const (
+	progressAuto  = "auto" // a bar on a terminal, lines elsewhere
+	progressPlain = "plain"
+	progressJSON  = "json"
+	progressNone  = "none"
+)
+
+// checkProgress refuses what is none of them.
+func checkProgress(mode string) error {
+	switch mode {
+	case progressAuto, progressPlain, progressJSON, progressNone:
+		return nil
+	}
+	return usage("--progress %q: want auto, plain, json or none", mode)
+}
+
+// progress draws events: on a terminal a bar while bytes come in, elsewhere one line a phase, or each as a document on a line.
 type progress struct {
-	w        io.Writer
+	mode     string
+	w        io.Writer // for people
+	lines    io.Writer // for machines
 	terminal bool
 	phase    updater.Phase
 	bar      *progressbar.ProgressBar
 }
 
-func newProgress(w io.Writer) *progress { return &progress{w: w, terminal: isTerminal(w)} }
+func newProgress(cmd *cobra.Command, mode string) *progress {
+	w := cmd.ErrOrStderr()
+	return &progress{mode: mode, w: w, lines: cmd.OutOrStdout(), terminal: mode == progressAuto && isTerminal(w) && !isDumb()}
+}
 
 func (p *progress) show(e updater.Event) {
+	switch p.mode {
+	case progressJSON:
+		printLine(p.lines, admin.Line{Event: &e})
+		return
+	case progressNone:
+		return
+	}
 	if p.terminal && e.Total > 0 {
 		p.draw(e)
 		return

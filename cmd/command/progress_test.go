@@ -18,7 +18,7 @@ var download = []updater.Event{
 
 func TestPlainProgress(t *testing.T) {
 	var b bytes.Buffer
-	p := newProgress(&b)
+	p := &progress{mode: progressPlain, w: &b}
 	for _, e := range download {
 		p.show(e)
 	}

@@ -73,6 +73,8 @@ func (c cli) quarantineClear() *cobra.Command {
 		Use:   "clear VERSION|DIGEST|--all",
 		Short: "Let builds be tried again: of a version, that whose digest begins so, or all",
 		Args:  arguments(1),
+
+		ValidArgsFunction: c.stateful(quarantined),
 	}
 	w.flags(cmd, c)
 	cmd.Flags().BoolVar(&all, "all", false, "all of them")

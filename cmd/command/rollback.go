@@ -21,14 +21,15 @@ func (c cli) rollback() *cobra.Command {
 		Short: "Go back to a version that was kept, the previous one by default",
 		Long: `Bring back the previous version, or VERSION, from what was kept on disk, in the same steps as an upgrade. The
 version that is left is quarantined, unless --no-quarantine says that it is good: it will not be installed again by itself.`,
-		Args: arguments(1),
+		Args:              arguments(1),
+		ValidArgsFunction: c.stateful(kept),
 	}
 	w.flags(cmd, c)
 	source.flags(cmd, c)
 	ch.flags(cmd)
 	cmd.Flags().BoolVar(&force, "force", false, "also to a version that is in quarantine, which then is no more")
 	cmd.Flags().BoolVar(&noQuarantine, "no-quarantine", false, "do not quarantine the version that is left")
-	cmd.RunE = c.runE(&ch.json, func(cmd *cobra.Command, args []string) error {
+	cmd.RunE = ch.runE(c, func(cmd *cobra.Command, args []string) error {
 		r := admin.Request{Force: force, NoQuarantine: noQuarantine}
 		to := "the previous version"
 		if len(args) > 0 {

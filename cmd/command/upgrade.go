@@ -32,7 +32,7 @@ command waits for the verdict. If no server is running, the executable is replac
 	ch.flags(cmd)
 	cmd.Flags().BoolVar(&check, "check", false, "only look, as check does")
 	cmd.Flags().BoolVar(&force, "force", false, "also while updates are held, or a version that is quarantined or halted; never one that is not verified, or yanked")
-	cmd.RunE = c.runE(&ch.json, func(cmd *cobra.Command, args []string) error {
+	cmd.RunE = ch.runE(c, func(cmd *cobra.Command, args []string) error {
 		r := admin.Request{Force: force}
 		if len(args) > 0 {
 			r.Version = args[0]

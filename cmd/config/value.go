@@ -11,6 +11,9 @@ import (
 // typed is a value that has no type yet, because it stood in a variable.
 type typed string
 
+// Wanted says what v takes, "" if only v knows.
+func Wanted(v pflag.Value) string { return wanted(v.Type()) }
+
 // wanted says what a flag of a type takes, by the names that pflag has for them.
 func wanted(kind string) string {
 	switch {
