@@ -1,5 +1,5 @@
 // Package command is the command line of a server that updates itself: serve, upgrade, check, status,
-// rollback, hold, unhold, quarantine, history, config, doctor and version, for any [server.Service], with completion for four shells.
+// rollback, hold, unhold, quarantine, history, config, doctor, healthcheck, verify and version, for any [server.Service], with completion for four shells.
 //
 //	func main() {
 //		command.Main(server.Service{

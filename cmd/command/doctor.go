@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"runtime/debug"
+	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -77,12 +78,28 @@ func (c cli) subject(cmd *cobra.Command, w *where) (doctor.Options, error) {
 		o.InstallPath, o.StateDir = u.InstallPath, u.StateDir
 		o.Updates = u.Source != ""
 	}
+	heed(&o, st.Settings)
 	dir := o.StateDir
 	if dir == "" {
 		dir = admin.StateDir(o.InstallPath)
 	}
 	o.Instances, err = admin.Instances(dir)
 	return o, err
+}
+
+// heed takes what the running server was configured with.
+func heed(o *doctor.Options, settings []admin.Setting) {
+	spans := map[string]*time.Duration{"drain-timeout": &o.DrainTimeout, "start-timeout": &o.StartTimeout, "health-interval": &o.HealthInterval}
+	for _, s := range settings {
+		if into, ok := spans[s.Name]; ok {
+			if d, err := time.ParseDuration(s.Value); err == nil {
+				*into = d
+			}
+		}
+		if n, err := strconv.Atoi(s.Value); err == nil && s.Name == "keep" {
+			o.KeepVersions = n
+		}
+	}
 }
 
 // asUpdater asks an updater in this process, which looks with this user's rights.

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/moult-go/moult/server/admin"
@@ -22,6 +23,8 @@ const (
 	redial    = 50 * time.Millisecond
 	maxAnswer = 8 << 20 // bytes of one document
 	maxStream = 64 << 20
+
+	maxReasons = 64 << 10 // why it is not ready
 )
 
 // Client speaks to one admin socket.
@@ -71,6 +74,23 @@ func (c *Client) Status(ctx context.Context) (admin.Status, error) {
 	var s admin.Status
 	err := c.one(ctx, http.MethodGet, "status", nil, &s)
 	return s, err
+}
+
+// Ready returns nil if the server serves and is well, and else an error with its reasons.
+func (c *Client) Ready(ctx context.Context) error {
+	resp, err := c.do(ctx, http.MethodGet, "readyz?verbose", nil)
+	if err != nil {
+		return fmt.Errorf("ask the server whether it is ready: %w", err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(io.LimitReader(resp.Body, maxReasons))
+	switch {
+	case err != nil:
+		return fmt.Errorf("ask the server whether it is ready: read the answer: %w", err)
+	case resp.StatusCode != http.StatusOK:
+		return fmt.Errorf("not ready: %s", strings.TrimSpace(string(b)))
+	}
+	return nil
 }
 
 // Check asks the server to look for something newer. It changes nothing.
