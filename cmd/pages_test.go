@@ -10,7 +10,7 @@ import (
 
 // TestPages: every test and story that the README or a page of docs names exists.
 func TestPages(t *testing.T) {
-	pages, err := filepath.Glob("../docs/*.md")
+	pages, err := filepath.Glob("../docs/*/*.md")
 	if err != nil || len(pages) < 10 {
 		t.Fatalf("pages %v, %v", pages, err)
 	}

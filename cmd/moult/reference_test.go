@@ -13,7 +13,7 @@ import (
 
 var update = flag.Bool("update", false, "write the generated pages anew")
 
-// TestReference keeps docs/moult.md what `moult help` says: go test ./cmd/moult -run TestReference -update writes it.
+// TestReference keeps docs/reference/moult.md what `moult help` says: go test ./cmd/moult -run TestReference -update writes it.
 func TestReference(t *testing.T) {
 	var b strings.Builder
 	root := newRoot()
@@ -22,7 +22,7 @@ func TestReference(t *testing.T) {
 	for _, c := range commands(root) {
 		reference(&b, c)
 	}
-	page := filepath.Join("..", "..", "docs", "moult.md")
+	page := filepath.Join("..", "..", "docs", "reference", "moult.md")
 	if *update {
 		if err := os.WriteFile(page, []byte(b.String()), 0o644); err != nil {
 			t.Fatal(err)
