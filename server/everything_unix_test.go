@@ -58,7 +58,7 @@ func startLine(t *testing.T, dir, exe string, args ...string) *line {
 	defer log.Close()
 	cmd := exec.Command(exe, args...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, log, log
-	cmd.Env = append(os.Environ(), "RUNTIME_DIRECTORY=")
+	cmd.Env = append(os.Environ(), "RUNTIME_DIRECTORY=", "SERVER_TEST_PROGRAM="+filepath.Base(exe)) // the latter for the test binary
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -106,14 +106,21 @@ func (l *line) wait(what string, is func() bool) {
 	}
 }
 
-// restart sends HUP, and waits until the next generation serves alone and the one before has drained.
-func (l *line) restart() {
+// hangup asks the process that serves for a restart.
+func (l *line) hangup() admin.Status {
 	l.t.Helper()
-	old, err := l.status()
+	st, err := l.status()
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	syscall.Kill(old.PID, syscall.SIGHUP)
+	syscall.Kill(st.PID, syscall.SIGHUP)
+	return st
+}
+
+// restart sends HUP, and waits until the next generation serves alone and the one before has drained.
+func (l *line) restart() {
+	l.t.Helper()
+	old := l.hangup()
 	l.wait("the next generation", func() bool {
 		st, err := l.status()
 		return err == nil && st.Generation == old.Generation+1 && st.State == "serving" && len(st.Draining) == 0 &&

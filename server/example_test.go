@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log"
 	"log/slog"
 	"net"
 	"net/http"
@@ -58,4 +59,28 @@ func ExampleRun() {
 	// 200 ok
 	//
 	// ended: <nil>
+}
+
+// A protocol of the program's own, here one that echoes. Over an upgrade, who is connected stays with the process that accepted him until he
+// leaves, or until the drain deadline; who connects anew talks to the successor, through the same socket. TestEcho runs this.
+func ExampleListener() {
+	echo := func(_ context.Context, ln net.Listener) error {
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return err // net.ErrClosed when this process has drained
+			}
+			go func() {
+				defer c.Close()
+				io.Copy(c, c)
+			}()
+		}
+	}
+	err := server.Run(context.Background(), server.Service{
+		Name:      "echo",
+		Listeners: []server.Listener{{Address: "unix:echo.sock", Serve: echo}},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
 }
