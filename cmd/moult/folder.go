@@ -50,6 +50,9 @@ func (b *bundle) readFolder(dir string, w wanted) error {
 	return nil
 }
 
+// maxEntries is how many files a directory may have that is looked through.
+const maxEntries = 10_000
+
 // executables lists what has the header of a program, whatever its mode: downloads lose it.
 func executables(dir string) (list []folderEntry, err error) {
 	seen := 0

@@ -77,7 +77,7 @@ func zipOf(t *testing.T, entries ...entry) []byte {
 
 func TestUnpack(t *testing.T) {
 	one := []entry{{name: "README", body: "read"}, {name: "hello_1.0.0/hello", body: "program"}, {name: "hello_1.0.0/helloctl", body: "other"}}
-	many := make([]entry, maxEntries+1)
+	many := make([]entry, 10_001) // one more than package archive passes over
 	for i := range many {
 		many[i].name = "f"
 	}
@@ -108,7 +108,7 @@ func TestUnpack(t *testing.T) {
 		"device":           {"tar", tarOf(t, entry{name: "hello", kind: tar.TypeBlock}), ""},
 		"symlink in zip":   {"zip", zipOf(t, entry{name: "hello", kind: tar.TypeSymlink, body: "/etc/passwd"}), ""},
 		"setuid":           {"tar", tarOf(t, entry{name: "hello", mode: 0o4000, body: "evil"}), ""},
-		"too large":        {"tar", tarOf(t, entry{name: "hello", body: "evil", size: maxProgram}), ""},
+		"too large":        {"tar", tarOf(t, entry{name: "hello", body: "evil", size: 1 << 30}), ""},
 		"cut":              {"tar", tarOf(t, entry{name: "hello", body: "evil", size: 600}), ""},
 		"too many":         {"tar", tarOf(t, many...), ""},
 		"too many in zip":  {"zip", zipOf(t, many...), ""},
@@ -130,20 +130,6 @@ func TestUnpack(t *testing.T) {
 			t.Errorf("%s: %q, %v", name, got, err)
 		}
 		b.close()
-	}
-}
-
-// TestZipIndex: an index of a million entries in 50 MB is not read into memory.
-func TestZipIndex(t *testing.T) {
-	m := &meter{r: bytes.NewReader(make([]byte, 64<<20)), left: maxZipIndex}
-	p := make([]byte, 1<<20)
-	for i := range 8 {
-		if _, err := m.ReadAt(p, int64(i)<<20); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if _, err := m.ReadAt(p, 8<<20); err == nil {
-		t.Error("more is read")
 	}
 }
 

@@ -15,12 +15,16 @@ import (
 // The formats of this package.
 const (
 	TarGzip release.Format = "tar.gz"
+	Tar     release.Format = "tar"
 	Zip     release.Format = "zip"
+	Gzip    release.Format = "gz" // of the executable alone, whatever its name
 )
 
 func init() {
 	release.RegisterFormat(TarGzip, decodeTarGzip)
+	release.RegisterFormat(Tar, decodeTar)
 	release.RegisterFormat(Zip, decodeZip)
+	release.RegisterFormat(Gzip, decodeGzip)
 }
 
 // FormatOf returns the format of an archive by its name; release.Raw, if it is none that is known here.
@@ -36,6 +40,9 @@ func FormatOf(name string) release.Format {
 }
 
 const maxMembers = 10_000
+
+// ErrNoMember says that the executable is not in the archive.
+var ErrNoMember = errors.New("it is not in the archive")
 
 // search looks for one executable among the members of an archive.
 type search struct {
@@ -61,6 +68,8 @@ func (s *search) take(member string, mode fs.FileMode) (bool, error) {
 		return false, fmt.Errorf("a second %s: %.200q", s.name, member)
 	case !mode.IsRegular():
 		return false, fmt.Errorf("%.200q is no regular file", member)
+	case mode&(fs.ModeSetuid|fs.ModeSetgid) != 0:
+		return false, fmt.Errorf("%.200q is setuid or setgid", member)
 	}
 	s.found = true
 	return true, nil
@@ -69,7 +78,7 @@ func (s *search) take(member string, mode fs.FileMode) (bool, error) {
 // end says what is missing when all members were seen.
 func (s *search) end() error {
 	if !s.found {
-		return fmt.Errorf("no file %s in it", s.name)
+		return fmt.Errorf("%s: %w", s.name, ErrNoMember)
 	}
 	return nil
 }

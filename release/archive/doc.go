@@ -2,7 +2,9 @@
 // it can decode these formats: it registers them with package release, as image formats are registered.
 //
 //	tar.gz   a tar archive, compressed by gzip
+//	tar      the same, not compressed
 //	zip      a zip archive, members stored or deflated
+//	gz       the executable alone, whatever it is called
 //
 // An archive is verified as a file before it is unpacked. In it one regular file must have the name that is asked for, in
 // whatever directory ("hello" of hello_1.4.0_linux_amd64/hello), and only one: its bytes are what comes out. Nothing of an archive

@@ -16,8 +16,12 @@ func decodeTarGzip(w io.Writer, payload io.Reader, d release.Decoding) error {
 	if err != nil {
 		return err
 	}
+	return decodeTar(w, z, d)
+}
+
+func decodeTar(w io.Writer, payload io.Reader, d release.Decoding) error {
 	s := &search{name: d.Member}
-	all := &bounded{z, room(d)}
+	all := &bounded{payload, room(d)}
 	t := tar.NewReader(all)
 	for {
 		h, err := t.Next()
@@ -42,6 +46,15 @@ func decodeTarGzip(w io.Writer, payload io.Reader, d release.Decoding) error {
 			return err
 		}
 	}
+}
+
+func decodeGzip(w io.Writer, payload io.Reader, _ release.Decoding) error {
+	z, err := gzip.NewReader(payload)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(w, z)
+	return err
 }
 
 // room is how much a whole archive may unpack to. Where the executable is known, what lies beside it may be as much as if it were not.
