@@ -15,10 +15,6 @@ var (
 
 func main() {
 	fault.atMain()
-	command.Main(service(new(app)))
-}
-
-// service describes what a serves.
-func service(a *app) server.Service {
-	return server.Service{Name: name, Version: version, Disabled: disabled, Flags: a.flags, Start: a.start, OnReady: fault.onReady}
+	var a app
+	command.Main(server.Service{Name: name, Version: version, Disabled: disabled, Flags: a.flags, Start: a.start, OnReady: fault.onReady})
 }

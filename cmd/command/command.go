@@ -3,7 +3,6 @@ package command
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -25,7 +24,7 @@ func Main(s server.Service) {
 			os.Exit(ExitCode(err))
 		}
 	}
-	root := Root(s)
+	root := newRoot(s)
 	os.Exit(conclude(root, os.Args[1:], root.ExecuteContext(context.Background())))
 }
 
@@ -53,17 +52,11 @@ func New(s server.Service) []*cobra.Command {
 	return newCommands(s)
 }
 
-// Root is the whole command line that Main runs, for those who write pages about it: see package cmd/reference.
-func Root(s server.Service) *cobra.Command {
+func newRoot(s server.Service) *cobra.Command {
 	name := nameOf(s)
 	root := &cobra.Command{
-		Use:   name,
-		Short: name + " serves, and replaces itself by newer versions without losing a request",
-		Long: fmt.Sprintf(`%[1]s serves, and replaces itself by newer versions without losing a request. "serve" starts it, "status" shows how it stands, "upgrade" brings a
-newer version and "rollback" the previous one; each speaks to the running server, or does it alone if there is none.
-
-Results go to standard output, all else to standard error; --json prints one document. "%[1]s help exit-codes", "%[1]s help configuration" and
-"%[1]s help environment" have the rest.`, name),
+		Use:           name,
+		Short:         name + " serves, and replaces itself by newer versions without losing a request",
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
