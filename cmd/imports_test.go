@@ -32,6 +32,7 @@ var directions = []struct {
 	{"updater/file", append([]string{module + "updater/feed", module + "updater/path", module + "updater/forge", module + "updater/dir"}, aboveSources...)},
 	{"updater/dir", append([]string{module + "updater/feed", module + "updater/path", module + "updater/forge"}, aboveSources...)},
 	{"updater/forge", append([]string{module + "updater/feed", module + "updater/path", module + "updater/dir"}, aboveSources...)},
+	{"cmd/app", []string{"github.com/spf13/cobra/doc", "github.com/cpuguy83/"}},
 	{"cmd/config", []string{module + "grace", module + "cmd/command", module + "release/tuf", goTUF}},
 	{"server", []string{module + "cmd", module + "release/tuf", module + "updater/", goTUF}},
 	{"cmd/app/forwarded", standalone},

@@ -15,6 +15,10 @@ var (
 
 func main() {
 	fault.atMain()
-	var a app
-	command.Main(server.Service{Name: name, Version: version, Disabled: disabled, Flags: a.flags, Start: a.start, OnReady: fault.onReady})
+	command.Main(service(new(app)))
+}
+
+// service describes what a serves.
+func service(a *app) server.Service {
+	return server.Service{Name: name, Version: version, Disabled: disabled, Flags: a.flags, Start: a.start, OnReady: fault.onReady}
 }

@@ -18,7 +18,10 @@ func (c cli) check() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "check",
 		Short: "Look for a newer version; exit with 100 if there is one",
-		Args:  arguments(0),
+		Long: `Look for a newer version and say what would become of it: applied, or stopped and why. Nothing is downloaded or changed. The exit code is
+100 if there is one that would be applied by itself, 0 if there is none, and 3 if something stops it. Use it in scripts and monitoring; to have the version, upgrade.`,
+		Example: c.examples("check", "check --json", "check --feed https://example.com/"+c.s.Name+" --root root.json"),
+		Args:    arguments(0),
 	}
 	w.flags(cmd, c)
 	source.flags(cmd, c)

@@ -3,6 +3,7 @@ package command
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -24,7 +25,7 @@ func Main(s server.Service) {
 			os.Exit(ExitCode(err))
 		}
 	}
-	root := newRoot(s)
+	root := Root(s)
 	os.Exit(conclude(root, os.Args[1:], root.ExecuteContext(context.Background())))
 }
 
@@ -52,11 +53,17 @@ func New(s server.Service) []*cobra.Command {
 	return newCommands(s)
 }
 
-func newRoot(s server.Service) *cobra.Command {
+// Root is the whole command line that Main runs, for those who write pages about it: see package cmd/reference.
+func Root(s server.Service) *cobra.Command {
 	name := nameOf(s)
 	root := &cobra.Command{
-		Use:           name,
-		Short:         name + " serves, and replaces itself by newer versions without losing a request",
+		Use:   name,
+		Short: name + " serves, and replaces itself by newer versions without losing a request",
+		Long: fmt.Sprintf(`%[1]s serves, and replaces itself by newer versions without losing a request. "serve" starts it, "status" shows how it stands, "upgrade" brings a
+newer version and "rollback" the previous one; each speaks to the running server, or does it alone if there is none.
+
+Results go to standard output, all else to standard error; --json prints one document. "%[1]s help exit-codes", "%[1]s help configuration" and
+"%[1]s help environment" have the rest.`, name),
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}

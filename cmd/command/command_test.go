@@ -116,7 +116,7 @@ func execute(s server.Service, args ...string) (out, errs string, err error) {
 	if s.Version == "" {
 		s.Version = "1.0.0"
 	}
-	root := newRoot(s)
+	root := Root(s)
 	var o, e bytes.Buffer
 	root.SetArgs(args)
 	root.SetOut(&o)

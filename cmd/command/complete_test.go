@@ -25,7 +25,7 @@ func TestCompletion(t *testing.T) {
 		"rollback --instance unheard ":  "",
 		"help conf":                     "config\tCheck the configuration, or show where each value comes from",
 		"completion ":                   "bash\tGenerate the autocompletion script for bash fish\tGenerate the autocompletion script for fish powershell\tGenerate the autocompletion script for powershell zsh\tGenerate the autocompletion script for zsh",
-		"status --state-dir nowhere --": "--config\tTOML file with values for the flags, by their names --help\thelp for status --instance\tID of the running server, if there are several --json\tprint one JSON document",
+		"status --state-dir nowhere --": "--config\tTOML `file` with values for the flags, by their names --help\thelp for status --instance\t`ID` of the running server, if there are several --json\tprint one JSON document",
 	} {
 		out, _, err := execute(server.Service{StateDir: r.state}, append([]string{"__complete"}, strings.Split(line, " ")...)...)
 		words, _, _ := strings.Cut(out, ":")

@@ -94,7 +94,7 @@ variable, a line of the file, or the default. With --running it is the server's 
 	v := c.servingHidden(cmd)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON document")
 	cmd.Flags().BoolVar(&running, "running", false, "of the running server")
-	cmd.Flags().StringVar(&w.instance, "instance", "", "ID of the running server, if there are several")
+	cmd.Flags().StringVar(&w.instance, "instance", "", "`ID` of the running server, if there are several")
 	cmd.RunE = c.failures(&asJSON, func(cmd *cobra.Command, args []string) error {
 		err := v.configureFrom(cmd.Flags(), args)
 		list := v.s.Settings

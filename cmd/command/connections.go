@@ -8,9 +8,9 @@ import (
 
 // connectionFlags are those of TLS and limits.
 func connectionFlags(fl *pflag.FlagSet, s *server.Service) {
-	fl.StringVar(&s.TLS.Cert, "tls-cert", s.TLS.Cert, "file of the certificate, its chain below it, in PEM: ports speak TLS; read again when it changes")
-	fl.StringVar(&s.TLS.Key, "tls-key", s.TLS.Key, "file of its private key, in PEM")
-	fl.StringVar(&s.TLS.ClientCA, "tls-client-ca", s.TLS.ClientCA, "file of authorities, in PEM: clients must have a certificate that one of them has signed")
+	fl.StringVar(&s.TLS.Cert, "tls-cert", s.TLS.Cert, "`file` of the certificate, its chain below it, in PEM: ports speak TLS; read again when it changes")
+	fl.StringVar(&s.TLS.Key, "tls-key", s.TLS.Key, "`file` of its private key, in PEM")
+	fl.StringVar(&s.TLS.ClientCA, "tls-client-ca", s.TLS.ClientCA, "`file` of authorities, in PEM: clients must have a certificate that one of them has signed")
 	fl.BoolVar(&s.H2C, "h2c", s.H2C, "speak HTTP/2 without TLS too, where there is no TLS")
 	l := &s.Limits
 	fl.DurationVar(&l.HeaderTimeout, "header-timeout", or(l.HeaderTimeout, server.DefaultHeaderTimeout), "how long a TLS handshake, or the header of a request, may take")

@@ -29,7 +29,8 @@ func (c cli) doctor() *cobra.Command {
 Each finding says why it matters and what mends it. Nothing is changed. Without a running server, the executable and the unit of its name are looked at.
 
 The exit code is 0 if no finding is an error (with --strict: if none is a warning either), else 1.`,
-		Args: arguments(0),
+		Example: c.examples("doctor", "doctor --strict --json"),
+		Args:    arguments(0),
 	}
 	w.flags(cmd, c)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON document")

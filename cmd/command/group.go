@@ -9,7 +9,7 @@ var groups = []struct {
 }{
 	{"Serve:", []string{"serve", "restart", "drain", "status", "config", "log-level"}},
 	{"Update:", []string{"check", "upgrade", "rollback", "hold", "unhold", "history", "quarantine", "verify"}},
-	{"Besides:", []string{"doctor", "healthcheck", "version", "completion"}},
+	{"Besides:", []string{"doctor", "healthcheck", "version", "completion", "help"}},
 }
 
 // group adds the commands to root in their groups. Another root, which does not have them, could not run a command that is in one.
@@ -22,6 +22,7 @@ func group(root *cobra.Command, list []*cobra.Command) {
 		}
 	}
 	root.SetCompletionCommandGroupID(of["completion"])
+	root.SetHelpCommandGroupID(of["help"])
 	for _, cmd := range list {
 		if cmd.Runnable() { // and no topic
 			cmd.GroupID = of[cmd.Name()]

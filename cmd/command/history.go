@@ -21,7 +21,10 @@ func (c cli) history() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "history",
 		Short: "Show every attempt to change the version, the newest last",
-		Args:  arguments(0),
+		Long: `Show every upgrade and rollback that has ended, with its outcome and the reason of a failure. It comes from the journal on disk, so it is there without a
+running server too, and after a crash.`,
+		Example: c.examples("history", "history --json | jq '.attempts[-1]'"),
+		Args:    arguments(0),
 	}
 	w.flags(cmd, c)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON document")

@@ -27,7 +27,8 @@ func (c cli) hold() *cobra.Command {
 		Short: "Apply no newer version until unhold, or until a time",
 		Long: `Apply no newer version until "unhold", or until a time. It survives restarts and rollbacks, and counts for "upgrade" as well,
 unless that is told to --force. Holding what is held changes reason and end, and not since when.`,
-		Args: arguments(0),
+		Example: c.examples("hold --reason 'the fair' --until 2026-12-31", "hold --until 36h"),
+		Args:    arguments(0),
 	}
 	w.flags(cmd, c)
 	fl := cmd.Flags()
@@ -60,9 +61,11 @@ func (c cli) unhold() *cobra.Command {
 		asJSON bool
 	)
 	cmd := &cobra.Command{
-		Use:   "unhold",
-		Short: "Let updates go on",
-		Args:  arguments(0),
+		Use:     "unhold",
+		Short:   "Let updates go on",
+		Long:    `Let updates go on that "hold" has stopped. Nothing is applied at once: the next check decides, or "upgrade".`,
+		Example: c.examples("unhold"),
+		Args:    arguments(0),
 	}
 	w.flags(cmd, c)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON document")

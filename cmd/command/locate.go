@@ -24,8 +24,8 @@ type where struct {
 
 func (w *where) flags(cmd *cobra.Command, c cli) {
 	config.Flag(cmd.Flags())
-	cmd.Flags().StringVar(&w.stateDir, "state-dir", c.s.StateDir, "state directory (default .NAME.d beside the executable)")
-	cmd.Flags().StringVar(&w.instance, "instance", "", "ID of the running server, if there are several")
+	cmd.Flags().StringVar(&w.stateDir, "state-dir", c.s.StateDir, "state `directory` (default .NAME.d beside the executable)")
+	cmd.Flags().StringVar(&w.instance, "instance", "", "`ID` of the running server, if there are several")
 }
 
 // errNotRunning says that no server of this executable was found.

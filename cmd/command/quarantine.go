@@ -28,7 +28,10 @@ func (c cli) quarantineList(name string) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   name,
 		Short: "Show the builds that failed here and are not tried again",
-		Args:  arguments(0),
+		Long: `Show the builds that crashed or fell ill here on probation, or that a rollback has left: by version, digest, since when, and why. They are not tried
+again by themselves, on this host. "quarantine clear" lets them be tried, "upgrade --force" tries one once.`,
+		Example: c.examples("quarantine", "quarantine clear 1.4.0"),
+		Args:    arguments(0),
 	}
 	w.flags(cmd, c)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON document")
@@ -72,7 +75,10 @@ func (c cli) quarantineClear() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "clear VERSION|DIGEST|--all",
 		Short: "Let builds be tried again: of a version, that whose digest begins so, or all",
-		Args:  arguments(1),
+		Long: `Let builds be tried again that failed here, by version, by the beginning of the digest, or all. Do so when the reason was this host and is gone. A build that is
+still the newest comes with the next check.`,
+		Example: c.examples("quarantine clear 1.4.0", "quarantine clear 8c21f0", "quarantine clear --all"),
+		Args:    arguments(1),
 
 		ValidArgsFunction: c.stateful(quarantined),
 	}

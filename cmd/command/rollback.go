@@ -21,6 +21,7 @@ func (c cli) rollback() *cobra.Command {
 		Short: "Go back to a version that was kept, the previous one by default",
 		Long: `Bring back the previous version, or VERSION, from what was kept on disk, in the same steps as an upgrade. The
 version that is left is quarantined, unless --no-quarantine says that it is good: it will not be installed again by itself.`,
+		Example:           c.examples("rollback", "rollback 1.3.2 --yes", "rollback --yes --no-quarantine"),
 		Args:              arguments(1),
 		ValidArgsFunction: c.stateful(kept),
 	}

@@ -22,7 +22,12 @@ func (c cli) serve() *cobra.Command {
 
 HUP and USR2 restart it without losing a request: they start whatever stands at the path of the executable, which reads its configuration
 again. Of several instances of one executable the first updates it, and the others follow.
-TERM and INT finish the requests under way and stop; a second one, more than a second later, stops at once.`,
+TERM and INT finish the requests under way and stop; a second one, more than a second later, stops at once.
+
+Every flag may as well stand in a TOML file (--config) or in a variable: "help configuration" has the rules, "config show" the values in effect.`,
+		Example: c.examples("serve --listen localhost:8080 --feed https://example.com/"+c.s.Name+" --root root.json",
+			"serve --config /etc/"+c.s.Name+".toml",
+			"serve --watch /srv/drop/"+c.s.Name+" --minisign-key release.pub --window 'Mon-Fri 02:00 2h'"),
 		Args: arguments(0),
 	}
 	v := c.serving(cmd)
@@ -54,13 +59,13 @@ func (c cli) serving(cmd *cobra.Command) *serving {
 	s, fl := &v.s, cmd.Flags()
 	config.Flag(fl)
 	v.source.flags(cmd, c)
-	fl.StringArrayVar(&s.Listen, "listen", defaultListen(*s), "address to listen on, host:port or unix:/path; http:// before it turns TLS off there (repeatable)")
+	fl.StringArrayVar(&s.Listen, "listen", defaultListen(*s), "`address` to listen on, host:port or unix:/path; http:// before it turns TLS off there (repeatable)")
 	connectionFlags(fl, s)
 	v.log.flags(fl, *s)
 	fl.DurationVar(&s.Interval, "interval", s.Interval, "time between two checks (default 6h for a feed, 5s for a path); negative: only when asked")
-	fl.StringArrayVar(&v.windows, "window", asTexts(s.Windows), `when updates are applied by themselves, as "Mon-Fri 02:00 2h Europe/Berlin" (repeatable; default at any time)`)
+	fl.StringArrayVar(&v.windows, "window", asTexts(s.Windows), "`time` when updates are applied by themselves, as \"Mon-Fri 02:00 2h Europe/Berlin\" (repeatable; default at any time)")
 	fl.BoolVar(&s.IgnorePackageManager, "ignore-package-manager", s.IgnorePackageManager, "update this executable even if a package manager owns it")
-	fl.StringVar(&s.StateDir, "state-dir", s.StateDir, "state directory, on the file system of the executable (default .NAME.d beside it)")
+	fl.StringVar(&s.StateDir, "state-dir", s.StateDir, "state `directory`, on the file system of the executable (default .NAME.d beside it)")
 	fl.DurationVar(&s.UpdateProbation, "probation", or(s.UpdateProbation, time.Minute), "how long a new version is watched before it replaces the old one for good")
 	fl.DurationVar(&s.Probation, "hup-probation", or(s.Probation, 5*time.Second), "the same after a restart by HUP")
 	fl.DurationVar(&s.DrainTimeout, "drain-timeout", or(s.DrainTimeout, time.Minute), "how long requests under way may take before an old version leaves; negative: for ever")

@@ -45,27 +45,27 @@ type sourceFlags struct {
 func (f *sourceFlags) flags(cmd *cobra.Command, c cli) {
 	fl := cmd.Flags()
 	f.typed = fl.Changed
-	fl.StringVar(&f.feed, "feed", "", "URL of a signed feed of releases; needs --root")
-	fl.StringVar(&f.root, "root", "", "file with the feed's first root metadata")
-	fl.StringArrayVar(&f.mirrors, "mirror", nil, "another URL of the same feed; may be repeated")
-	fl.StringVar(&f.caFile, "ca-file", "", "PEM file of certificate authorities to trust beside the system's")
-	fl.StringVar(&f.watch, "watch", "", "path where new executables are dropped; needs --minisign-key")
-	fl.StringVar(&f.github, "github", "", "releases of a GitHub repository, OWNER/NAME or its URL")
-	fl.StringVar(&f.gitea, "gitea", "", "releases of a Gitea or Forgejo repository, by its URL")
-	fl.StringVar(&f.gitlab, "gitlab", "", "releases of a GitLab project, by its URL")
-	fl.StringVar(&f.releases, "releases", "", "URL or path of a directory with the files of the newest release")
-	fl.StringVar(&f.key, "minisign-key", "", "file with the publisher's minisign public key; every source but a feed needs it")
+	fl.StringVar(&f.feed, "feed", "", "`URL` of a signed feed of releases; needs --root")
+	fl.StringVar(&f.root, "root", "", "`file` with the feed's first root metadata")
+	fl.StringArrayVar(&f.mirrors, "mirror", nil, "another `URL` of the same feed; may be repeated")
+	fl.StringVar(&f.caFile, "ca-file", "", "PEM `file` of certificate authorities to trust beside the system's")
+	fl.StringVar(&f.watch, "watch", "", "`path` where new executables are dropped; needs --minisign-key")
+	fl.StringVar(&f.github, "github", "", "releases of a GitHub `repository`, OWNER/NAME or its URL")
+	fl.StringVar(&f.gitea, "gitea", "", "releases of a Gitea or Forgejo `repository`, by its URL")
+	fl.StringVar(&f.gitlab, "gitlab", "", "releases of a GitLab `project`, by its URL")
+	fl.StringVar(&f.releases, "releases", "", "URL or path of a `directory` with the files of the newest release")
+	fl.StringVar(&f.key, "minisign-key", "", "`file` with the publisher's minisign public key; every source but a feed needs it")
 	fl.BoolVar(&f.insecure, "insecure-checksum-only", false, "take releases that have a checksum and no signature: whoever can change them can change that")
-	fl.StringVar(&f.program, "program", "", "name of the executable in archives and file names (default the application's)")
-	fl.StringVar(&f.tokenFile, "token-file", "", "file with a token for the forge")
-	fl.StringVar(&f.tokenEnv, "token-env", "", "environment variable with a token for the forge")
-	fl.StringVar(&f.channel, "channel", c.s.Channel, "channel of releases (default stable)")
-	fl.StringVar(&f.constraint, "constraint", c.s.Constraint, `versions to keep to, as ">= 1.2, < 2" (default any)`)
+	fl.StringVar(&f.program, "program", "", "`name` of the executable in archives and file names (default the application's)")
+	fl.StringVar(&f.tokenFile, "token-file", "", "`file` with a token for the forge")
+	fl.StringVar(&f.tokenEnv, "token-env", "", "environment `variable` with a token for the forge")
+	fl.StringVar(&f.channel, "channel", c.s.Channel, "`channel` of releases (default stable)")
+	fl.StringVar(&f.constraint, "constraint", c.s.Constraint, "`versions` to keep to, as \">= 1.2, < 2\" (default any)")
 }
 
 // fileFlag is for upgrade, which may be given the new version itself.
 func (f *sourceFlags) fileFlag(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&f.file, "file", "", "take this file, an executable or an archive with its signature beside it; a running server verifies it by its own key")
+	cmd.Flags().StringVar(&f.file, "file", "", "take this `file`, an executable or an archive with its signature beside it; a running server verifies it by its own key")
 }
 
 // named returns the flags that name a source, of those that were given.

@@ -23,7 +23,10 @@ func (c cli) status() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Show what is serving, and how its updates stand",
-		Args:  arguments(0),
+		Long: `Show what serves now and since when, the old generations that still drain, how the last restart and the last upgrade went, and what stands in the way of
+the next one. It is the first thing to type when something looks wrong; the server answers also while it drains or is on probation.`,
+		Example: c.examples("status", "status --json | jq .updater.last"),
+		Args:    arguments(0),
 	}
 	w.flags(cmd, c)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON document")

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/moult-go/moult/cmd/reference"
 	"github.com/moult-go/moult/server"
 	"github.com/moult-go/moult/server/admin"
 )
@@ -13,7 +14,7 @@ import (
 // told runs a command line to its end, as Main does.
 func told(s server.Service, args ...string) (code int, out, errs string) {
 	s.Name, s.Version = "hello", "1.0.0"
-	root := newRoot(s)
+	root := Root(s)
 	var o, e bytes.Buffer
 	root.SetArgs(args)
 	root.SetOut(&o)
@@ -99,6 +100,18 @@ func TestQuiet(t *testing.T) {
 		code, out, errs := told(server.Service{StateDir: r.state}, "upgrade", "--yes", "--progress", mode)
 		if code != 0 || strings.Contains(errs, "fetch 1.1.0") != want || !strings.Contains(out, "and serving") {
 			t.Errorf("%s: %d, %q, %q", mode, code, out, errs)
+		}
+	}
+}
+
+// TestEveryCommandExplainsItself: a short line, words on what it does and when to use it, and something to type.
+func TestEveryCommandExplainsItself(t *testing.T) {
+	for _, c := range reference.Commands(Root(server.Service{Name: "hello"})) {
+		if c.Short == "" || strings.HasSuffix(c.Short, ".") {
+			t.Errorf("%s: short line %q", c.CommandPath(), c.Short)
+		}
+		if topic := c.IsAdditionalHelpTopicCommand(); len(c.Long) < 80 || c.Example == "" && !topic {
+			t.Errorf("%s: %d bytes of help, example %q", c.CommandPath(), len(c.Long), c.Example)
 		}
 	}
 }

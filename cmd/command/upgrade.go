@@ -23,8 +23,10 @@ func (c cli) upgrade() *cobra.Command {
 		Long: `Replace this program by the newest version, or by VERSION.
 
 A running server does it itself: it verifies the new version, hands over to it and watches it on probation; this
-command waits for the verdict. If no server is running, the executable is replaced and nothing is restarted.`,
-		Args: arguments(1),
+command waits for the verdict. If no server is running, the executable is replaced and nothing is restarted. It does not wait for a rollout or a
+window; a hold and a quarantine stop it unless it is forced, and nothing skips verification.`,
+		Example: c.examples("upgrade", "upgrade 1.5.0 --yes", "upgrade --yes --progress=json", "upgrade --file ./"+c.s.Name+"-1.5.0 --yes"),
+		Args:    arguments(1),
 	}
 	w.flags(cmd, c)
 	source.flags(cmd, c)

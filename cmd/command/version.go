@@ -28,7 +28,10 @@ func (c cli) version() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "version",
 		Short: "Show the version of this executable",
-		Args:  arguments(0),
+		Long: `Show the version of this executable, its platform and the Go release that built it. A running server may be another one, until it is restarted:
+"status" shows that.`,
+		Example: c.examples("version", "version --json"),
+		Args:    arguments(0),
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON document")
 	cmd.RunE = c.runE(&asJSON, func(cmd *cobra.Command, _ []string) error {

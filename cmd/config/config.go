@@ -37,7 +37,7 @@ type Options struct {
 
 // Flag adds --config to fl.
 func Flag(fl *pflag.FlagSet) {
-	fl.String(FileFlag, "", "TOML file with values for the flags, by their names")
+	fl.String(FileFlag, "", "TOML `file` with values for the flags, by their names")
 }
 
 // Read gives every flag of fl that was not typed its value from the environment or the file that --config names, and returns the settings in
