@@ -19,6 +19,7 @@ const lastStand = 5 * time.Second
 func (p *Process) drainReplaced() stateFunc {
 	c := p.child
 	p.beginMoves(c)
+	p.relieved.Store(true)
 	p.beginDrain()
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
@@ -272,6 +273,7 @@ func (p *Process) resurrect() stateFunc {
 
 // resurrected is the rest of row 8d: the gate opens, and the install path is started.
 func (p *Process) resurrected(c *child) stateFunc {
+	p.relieved.Store(false)
 	p.lift()
 	p.accept(false, true)
 	p.accept(true, true)
@@ -285,6 +287,7 @@ func (p *Process) resurrected(c *child) stateFunc {
 		p.log.Error("the successor died after the commit", "pid", c.pid, "err", e.Err, "last_words", e.LastWords)
 		if err := p.Handover(context.Background(), p.installPath, nil); err != nil {
 			p.log.Error("start the install path again", "path", p.installPath, "err", err)
+			p.endLeft()
 		}
 	}()
 	return p.serving

@@ -28,6 +28,7 @@ type gate struct {
 	open    chan struct{} // closed while accepting
 	parked  bool
 	closed  chan struct{}
+	ended   bool          // the socket is closed, too
 	arrived []*tracked    // connections of the predecessor, for Accept
 	bell    chan struct{} // holds a token when one has come
 	nudged  bool          // the deadline on ln is there to wake Accept for them
@@ -74,12 +75,24 @@ func (g *gate) resume() {
 func (g *gate) end() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	select {
-	case <-g.closed:
-	default:
+	g.leave()
+	g.ended = true
+	g.ln.Close()
+}
+
+// leave makes Accept return net.ErrClosed. The caller holds mu.
+func (g *gate) leave() {
+	if !g.isClosed() {
 		close(g.closed)
-		g.ln.Close()
+		g.ln.SetDeadline(past) // wakes it
 	}
+}
+
+// hasEnded reports whether the socket is closed.
+func (g *gate) hasEnded() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.ended
 }
 
 // Accept waits until the gate is open and a connection comes, or one that has moved here from the predecessor; of those
@@ -172,9 +185,17 @@ func (g *gate) isClosed() bool {
 	}
 }
 
-// Close ends the application's use of the listener: Accept returns net.ErrClosed, and no successor gets the socket.
+// Close ends the application's use of the listener: Accept returns net.ErrClosed, and no successor gets the socket. Where this process has been
+// replaced, and a server closes its listener to drain (as that of gRPC does), the socket stays: if the successor dies, the next start gets it,
+// and clients wait for that in the kernel's queue.
 func (g *gate) Close() error {
-	g.end()
+	if !g.p.relieved.Load() {
+		g.end()
+		return nil
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.leave()
 	return nil
 }
 

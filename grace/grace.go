@@ -158,10 +158,11 @@ type Process struct {
 	up      *link       // to the predecessor; nil in generation 1
 	state   atomic.Int32
 
-	conns  *conns
-	hooks  hooks
-	polite atomic.Bool // answers say Connection: close
-	older  older
+	conns    *conns
+	hooks    hooks
+	polite   atomic.Bool // answers say Connection: close
+	relieved atomic.Bool // drains because a successor serves
+	older    older
 
 	tickets tickets
 	blobs   blobs

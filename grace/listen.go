@@ -221,6 +221,17 @@ func (p *Process) endGates(lastOwner bool) {
 	}
 }
 
+// endLeft closes the sockets that the application has left to a next start which did not come: a client is better refused than left in a queue.
+func (p *Process) endLeft() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, g := range p.gates {
+		if g.isClosed() {
+			g.end()
+		}
+	}
+}
+
 // bind makes a new socket. One that SO_REUSEPORT puts beside the predecessor's would be no handover: each has a queue of its own,
 // and closing one resets the clients in it. So an address that another process listens on is an error.
 func bind(s Socket) (deadlineListener, *unixOwner, error) {

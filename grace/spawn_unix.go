@@ -149,7 +149,7 @@ func (p *Process) offer(probation time.Duration) (message, []uintptr, error) {
 	var fds []uintptr
 	for _, g := range p.gates {
 		g.offered = -1
-		if g.isClosed() {
+		if g.hasEnded() {
 			continue
 		}
 		fd, err := duplicate(g.ln)
