@@ -28,6 +28,7 @@ type child struct {
 	step      time.Time    // when the last Event about it was told
 	noWay     bool         // it has said that there is no way back
 	moves     bool         // it takes connections
+	version   string       // that it says it is
 	mover     *mover
 	stopMoves context.CancelFunc // nil until the moves begin
 	hungUp    bool               // it got a kept HUP with COMMIT

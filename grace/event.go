@@ -8,6 +8,7 @@ type Event struct {
 	Generation int    // whom the step is about
 	PID        int    // likewise
 	Path       string // executable of the successor
+	Version    string // of the successor, as it says itself from StepGreeted on; untrusted text
 	Err        error  // for StepRolledBack
 
 	Time   time.Time
@@ -37,7 +38,7 @@ const (
 // note tells of a step about a successor.
 func (p *Process) note(s Step, c *child, err error) {
 	p.announce(s, c)
-	p.tell(Event{Step: s, Generation: c.generation, PID: c.pid, Path: c.path, Err: err}, &c.step)
+	p.tell(Event{Step: s, Generation: c.generation, PID: c.pid, Path: c.path, Version: c.version, Err: err}, &c.step)
 }
 
 // tell completes an event. since is when the step before it was taken, and becomes the time of this one.

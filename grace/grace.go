@@ -49,6 +49,9 @@ type Options struct {
 	// HealthPath is the path that a predecessor requests, through the real socket, of its successor's HTTP
 	// servers: any status below 500 is well. Default: "OPTIONS *", which net/http answers by itself.
 	HealthPath string
+	// Witness is what others say of a successor: its predecessor asks once in each health interval of the probation, and an error counts as if
+	// the successor had said itself that it is not well. Default: nobody is asked.
+	Witness func(ctx context.Context) error
 
 	// PIDFile is a file to name the process that serves for good: written, in one piece, at the readiness of generation 1 and
 	// by each successor at COMMIT, and removed at the end by the process that it names. Default: none.
@@ -122,6 +125,9 @@ func (o *Options) fill() {
 	}
 	if o.Health == nil {
 		o.Health = func(context.Context) error { return nil }
+	}
+	if o.Witness == nil {
+		o.Witness = func(context.Context) error { return nil }
 	}
 	if o.Orphaned == nil {
 		o.Orphaned = func(context.Context) (func() error, error) { return nil, nil }

@@ -69,7 +69,7 @@ func (p *Process) awaitReady(r *request, c *child, probation time.Duration) stat
 			case m.kind == msgHello && c.wrapped(m):
 				return p.undo(r, c, CauseExited, fmt.Errorf("it runs as pid %s below pid %d: a wrapper must exec it", m.get("pid"), c.pid))
 			case m.kind == msgHello:
-				c.moves = m.get("moves") != ""
+				c.moves, c.version = m.get("moves") != "", m.get("version")
 				c.words.greeted()
 				p.note(StepGreeted, c, nil)
 				p.sendSecrets(c)
@@ -136,7 +136,7 @@ func (p *Process) standby(r *request, c *child, probation time.Duration) stateFu
 	defer cancel()
 	dying := c.watch(ctx, watchPeriod)
 	votes := make(chan message, 1)
-	rounds := p.examine(ctx, append(p.webChecks(c), linkCheck(c, votes)))
+	rounds := p.examine(ctx, append(p.webChecks(c), linkCheck(c, votes), p.witness))
 	half, end := time.NewTimer(probation/2), time.NewTimer(probation)
 	defer half.Stop()
 	defer end.Stop()

@@ -140,6 +140,7 @@ func TestBadSuccessors(t *testing.T) {
 		{name: "panics on probation", behaviour: "panic=100ms", cause: "crashed", says: "index out of luck", served: true},
 		{name: "hangs on probation", behaviour: "stop-itself=100ms", cause: "hung", says: "no answer", served: true},
 		{name: "falls ill on probation", behaviour: "sick=100ms", cause: "ill", says: "the cache is corrupt", served: true},
+		{name: "is ill, as others say", query: "?witness=the+pages+are+blank", cause: "ill", says: "the pages are blank", served: true},
 		{name: "commit fails", query: "?commit=disk+full", cause: "commit", says: "disk full", served: true},
 	} {
 		t.Run(c.name, func(t *testing.T) {

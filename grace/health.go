@@ -105,6 +105,14 @@ func linkCheck(c *child, votes <-chan message) check {
 	}
 }
 
+// witness is what others say of the successor.
+func (p *Process) witness(ctx context.Context) error {
+	if err := p.o.Witness(ctx); err != nil {
+		return fmt.Errorf("what others say: %w: %w", err, errIll)
+	}
+	return nil
+}
+
 // webChecks are requests through the real sockets, which only the successor c accepts on now.
 func (p *Process) webChecks(c *child) []check {
 	p.mu.Lock()

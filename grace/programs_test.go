@@ -78,6 +78,7 @@ func fullProgram() {
 		}
 	}
 	var sick atomic.Bool
+	var witness atomic.Value    // what others say of the successor
 	var generation atomic.Int32 // known after New
 	p, err := grace.New(grace.Options{
 		Logger:          slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug})),
@@ -95,6 +96,12 @@ func fullProgram() {
 		Health: func(context.Context) error {
 			if sick.Load() {
 				return errors.New("the cache is corrupt")
+			}
+			return nil
+		},
+		Witness: func(context.Context) error {
+			if s, _ := witness.Load().(string); s != "" {
+				return errors.New(s)
 			}
 			return nil
 		},
@@ -170,6 +177,7 @@ func fullProgram() {
 		if path == "" {
 			path = p.InstallPath()
 		}
+		witness.Store(r.FormValue("witness"))
 		err := p.Handover(r.Context(), path, func() error {
 			if s := r.FormValue("commit"); s != "" {
 				return errors.New(s)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"sync"
 	"time"
 
 	"github.com/moult-go/moult/grace"
@@ -25,7 +24,7 @@ func (r *runner) Status() admin.Status {
 	r.passage.fill(&st, r.probation)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	st.RestartError = r.restartError
+	st.RestartError, st.StopsAt = r.restartError, r.departure.when()
 	return st
 }
 
@@ -66,46 +65,6 @@ func (r *runner) Check(ctx context.Context, req admin.Request) (admin.Check, err
 	return admin.NewCheck(r.s.Name, found), nil
 }
 
-// attempt is an upgrade or rollback that somebody asked for and follows.
-type attempt struct {
-	events  func(updater.Event)
-	standby chan struct{} // gets a token when the successor is on probation
-
-	mu   sync.Mutex
-	last updater.Event
-}
-
-// tell passes an event on.
-func (a *attempt) tell(e updater.Event) {
-	a.mu.Lock()
-	a.last = e
-	a.mu.Unlock()
-	a.events(e)
-}
-
-func (a *attempt) latest() updater.Event {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.last
-}
-
-// onStandby must not wait for the one who follows.
-func (a *attempt) onStandby() {
-	select {
-	case a.standby <- struct{}{}:
-	default:
-	}
-}
-
-// follow tells of the probation, which the updater cannot see, until done is closed.
-func (a *attempt) follow(done <-chan struct{}) {
-	select {
-	case <-a.standby:
-		a.tell(updater.Event{Phase: updater.PhaseProbation, Version: a.latest().Version})
-	case <-done:
-	}
-}
-
 // Change runs an upgrade or a rollback, one at a time.
 func (r *runner) Change(ctx context.Context, rollback bool, req admin.Request, events func(updater.Event)) (updater.Outcome, error) {
 	if r.u == nil {
@@ -125,25 +84,11 @@ func (r *runner) Change(ctx context.Context, rollback bool, req admin.Request, e
 	if !r.resurrected.Load() {
 		defer r.whenDraining(cancel)()
 	}
-	a := &attempt{events: func(e updater.Event) { r.tellProgress(e); events(e) }, standby: make(chan struct{}, 1)}
-	r.attempt.Store(a)
-	defer r.attempt.Store(nil)
-	var wg sync.WaitGroup
-	done := make(chan struct{})
-	wg.Go(func() { a.follow(done) })
-
 	change := r.u.Upgrade
 	if rollback {
 		change = r.u.Rollback
 	}
-	out, err := change(ctx, request(req, a.tell))
-	close(done)
-	wg.Wait()
-	if classOf(err) == updater.Busy {
-		return out, r.busy()
-	}
-	r.tellEnd(out, err)
-	return out, err
+	return r.attend(events, func(a *attempt) (updater.Outcome, error) { return change(ctx, request(req, a.tell)) })
 }
 
 // Hold keeps updates from being applied; nil lets them go on.
@@ -228,12 +173,16 @@ func (r *runner) busy() error {
 	a, off := r.attempt.Load(), r.offReason()
 	if st := r.p.State(); st != grace.Serving {
 		f.Phase = st.String()
+	} else if !r.departure.when().IsZero() {
+		f.Reason, f.Phase = "stopping", "a stop was asked for"
 	} else if a != nil && a.latest().Phase != "" { // else it is the one that was refused
 		f.Phase = string(a.latest().Phase)
 	} else if off == offLock || off == offStarting {
 		f.Reason, f.Phase = "locked", off
-	} else if us, err := r.u.Status(); err == nil {
-		f.Phase = us.Phase
+	} else if r.u != nil {
+		if us, err := r.u.Status(); err == nil {
+			f.Phase = us.Phase
+		}
 	}
 	f.Message = fmt.Sprintf("%v (%s)", updater.ErrBusy, f.Phase)
 	return f

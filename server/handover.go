@@ -35,10 +35,14 @@ func (g *passage) step(e grace.Event, probation func(update bool) time.Duration)
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	switch e.Step {
+	case grace.StepGreeted:
+		if g.other != nil {
+			g.other.Version = plain(e.Version)
+		}
 	case grace.StepSpawned:
 		g.other = &admin.Handover{Generation: e.Generation, PID: e.PID, Since: e.Time}
 	case grace.StepStandby:
-		g.other = &admin.Handover{Generation: e.Generation, PID: e.PID, Since: e.Time, Until: e.Time.Add(probation(g.progress != nil))}
+		g.other = &admin.Handover{Generation: e.Generation, PID: e.PID, Version: plain(e.Version), Since: e.Time, Until: e.Time.Add(probation(g.progress != nil && g.progress.Attempt != ""))}
 	case grace.StepCommitted, grace.StepRolledBack, grace.StepResurrected:
 		g.other = nil
 	}

@@ -17,14 +17,18 @@ func TestStatusOfAHandover(t *testing.T) {
 	if st := r.Status(); st.Progress != nil || st.Handover != nil {
 		t.Fatalf("before anything: %+v, %+v", st.Progress, st.Handover)
 	}
-	r.tellProgress(updater.Event{Phase: updater.PhaseFetch, Done: 1, Total: 2})
-	r.tellProgress(updater.Event{Phase: updater.PhaseFetch, Done: 2, Total: 2})
+	r.tellProgress(updater.Event{Phase: updater.PhaseFetch, Attempt: "u-1", Done: 1, Total: 2})
+	r.tellProgress(updater.Event{Phase: updater.PhaseFetch, Attempt: "u-1", Done: 2, Total: 2})
 	if st := r.Status(); st.Progress == nil || st.Progress.Done != 2 {
 		t.Errorf("while it fetches: %+v", st.Progress)
 	}
 	r.onEvent(grace.Event{Step: grace.StepSpawned, Generation: 2, PID: 7, Time: at})
 	if st := r.Status(); st.Handover == nil || *st.Handover != (admin.Handover{Generation: 2, PID: 7, Since: at}) {
 		t.Errorf("with a successor that starts: %+v", st.Handover)
+	}
+	r.onEvent(grace.Event{Step: grace.StepGreeted, Generation: 2, PID: 7, Version: "1.1.0\x1b", Time: at})
+	if st := r.Status(); st.Handover == nil || st.Handover.Version != "1.1.0" {
+		t.Errorf("with a successor that has spoken: %+v", st.Handover)
 	}
 	r.onEvent(grace.Event{Step: grace.StepStandby, Generation: 2, PID: 7, Time: at})
 	if st := r.Status(); st.Handover == nil || !st.Handover.Until.Equal(at.Add(time.Minute)) {

@@ -91,6 +91,7 @@ type question struct {
 const (
 	questionProcess = "process"
 	questionServing = "serving"
+	questionVotes   = "votes"
 	questionHealth  = "health"
 )
 
@@ -110,7 +111,7 @@ func ownQuestions(s Service) []question {
 func (s Service) checkChecks() error {
 	for name, check := range s.Checks {
 		switch {
-		case name == questionProcess || name == questionServing || name == questionHealth:
+		case slices.Contains([]string{questionProcess, questionServing, questionVotes, questionHealth}, name):
 			return fmt.Errorf("health check %q: the name is taken", name)
 		case !checkName.MatchString(name):
 			return fmt.Errorf("health check %.80q: a name is lowercase letters, digits and ._-, and begins with a letter", name)
@@ -156,10 +157,13 @@ func (r *runner) readyz(reasons bool) http.Handler { return healthHandler{reason
 
 // readiness is what makes this process ready.
 func (r *runner) readiness() []question {
-	return append([]question{{questionServing, r.isServing}}, r.questions...)
+	return append([]question{{questionServing, r.isServing}, {questionVotes, r.isVotedWell}}, r.questions...)
 }
 
 func (r *runner) isServing(context.Context) error {
+	if at := r.departure.when(); !at.IsZero() {
+		return fmt.Errorf("this process stops at %s", at.UTC().Format(time.RFC3339))
+	}
 	if st := r.p.State(); st == grace.Draining || st == grace.Exited {
 		return fmt.Errorf("this process is %s", st)
 	}

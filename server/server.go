@@ -81,6 +81,8 @@ type runner struct {
 	hub       *hub
 	passage   passage
 	levels    levels
+	votes     votes
+	departure departure
 	lockRetry time.Duration
 	listening []net.Listener
 	certs     map[tlsKey]*certificates
@@ -139,7 +141,7 @@ func (r *runner) graceOptions() grace.Options {
 		Name: r.s.Name, Version: r.s.Version, Logger: r.log,
 		StartTimeout: r.s.StartTimeout, Probation: r.s.Probation, UpdateProbation: r.s.UpdateProbation,
 		DrainTimeout: r.s.DrainTimeout, HealthInterval: r.s.HealthInterval,
-		Health: r.vote, HealthPath: "/readyz",
+		Health: r.vote, HealthPath: "/readyz", Witness: r.witness,
 		Hangup: r.hangup, Orphaned: r.orphaned, OnEvent: r.onEvent,
 	}
 }
@@ -269,37 +271,7 @@ func (r *runner) vote(ctx context.Context) error {
 			return fmt.Errorf("%s: %w", r.questions[i].name, err)
 		}
 	}
-	return nil
-}
-
-// hangup is what HUP and USR2 do, and follow: start what stands at the install path. It is proven first, and not verified.
-func (r *runner) hangup(ctx context.Context) error {
-	<-r.assembled
-	var err error
-	if r.u != nil {
-		err = r.u.ProveInstalled(ctx)
-	}
-	if err == nil {
-		err = r.p.Handover(ctx, r.p.InstallPath(), nil)
-	}
-	if errors.Is(err, grace.ErrBusy) || isStop(err) {
-		return err // says nothing about the file
-	}
-	r.mu.Lock()
-	r.restartError = ""
-	if err != nil {
-		r.restartError = err.Error()
-	}
-	r.mu.Unlock()
-	if r.u != nil {
-		r.u.RestartFailed(err)
-	}
-	return err
-}
-
-func isStop(err error) bool {
-	var e *grace.HandoverError
-	return errors.As(err, &e) && !e.Verdict()
+	return r.isVotedWell(ctx)
 }
 
 // onEvent writes the successor's pid down before it can do anything that matters.
@@ -311,7 +283,11 @@ func (r *runner) onEvent(e grace.Event) {
 		r.announce()
 	}
 	r.passage.step(e, r.probation)
+	r.votes.step(e)
 	r.tellStep(e)
+	if a := r.attempt.Load(); a != nil {
+		a.step(e)
+	}
 	if e.Step == grace.StepCommitted {
 		r.hub.dismiss()
 	}
@@ -327,8 +303,5 @@ func (r *runner) onEvent(e grace.Event) {
 		}
 	case grace.StepStandby:
 		r.u.Standby()
-		if a := r.attempt.Load(); a != nil {
-			a.onStandby()
-		}
 	}
 }

@@ -31,7 +31,7 @@ func (r *runner) openUpdater(open func(updater.Options) (engine, error)) {
 		Channel: r.s.Channel, Constraint: r.s.Constraint, Windows: r.s.Windows, Interval: r.s.Interval,
 		Disabled: r.s.Disabled, IgnorePackageManager: r.s.IgnorePackageManager,
 		InstallPath: r.p.InstallPath(), StateDir: r.s.StateDir,
-		Handover: handover{r.p}, Logger: r.log, ReplaceFirst: r.s.ReplaceFirst,
+		Handover: handover{r.p, r.mayHandOver}, Logger: r.log, ReplaceFirst: r.s.ReplaceFirst,
 		KeepVersions: r.s.KeepVersions, KeepBytes: r.s.KeepBytes,
 		FollowInstalled: r.s.FollowInstalled,
 		Progress:        r.tellProgress, Ended: r.tellEnd,
@@ -77,11 +77,17 @@ func (r *runner) offReason() string {
 }
 
 // handover is grace's, for the updater.
-type handover struct{ p process }
+type handover struct {
+	p   process
+	may func() error
+}
 
 // Handover ignores the end of ctx: it ends when this process drains, which is how a handover succeeds, and
 // a stop during one is grace's to decide.
 func (h handover) Handover(ctx context.Context, path string, commit func() error) error {
+	if err := h.may(); err != nil {
+		return err
+	}
 	return h.p.Handover(context.WithoutCancel(ctx), path, commit)
 }
 

@@ -6,11 +6,15 @@
 //	POST /v1/check     a [Request] → one [Check]
 //	POST /v1/upgrade   a [Request] → lines of [Line]: events, then one result or error
 //	POST /v1/rollback  the same
+//	POST /v1/restart   nothing → the same lines
+//	POST /v1/drain     a [Drain] → one [Drained]
 //	POST /v1/hold      an updater.Hold → one [Held]
 //	POST /v1/unhold    nothing → one [Held]
 //	GET  /v1/quarantine        one [Quarantine]
 //	POST /v1/quarantine/clear  a [Clear] → one [Quarantine]: what was cleared
 //	GET  /v1/history   one [History]
+//	GET  /v1/health    one [Health]
+//	POST /v1/health    a [Vote] → one [Health]
 //	GET  /v1/log-level one [LogLevel]
 //	PUT  /v1/log-level a [SetLogLevel] → one [LogLevel]
 //	GET  /v1/livez     200 as long as the process answers

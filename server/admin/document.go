@@ -34,6 +34,7 @@ type Status struct {
 	Progress *updater.Event `json:"progress,omitempty"`
 	// Handover is the one under way, seen from this process.
 	Handover *Handover `json:"handover,omitempty"`
+	StopsAt  time.Time `json:"stops_at,omitzero"` // a drain was asked for, and begins then
 	// RestartError says why the last restart without a new version (HUP) was undone; empty after a good one.
 	RestartError string `json:"restart_error,omitempty"`
 
@@ -52,8 +53,9 @@ type Setting struct {
 type Handover struct {
 	Generation int       `json:"generation"`
 	PID        int       `json:"pid,omitempty"`
-	Since      time.Time `json:"since"`          // start of the successor, then of its probation
-	Until      time.Time `json:"until,omitzero"` // when probation is over, if all goes well
+	Version    string    `json:"version,omitempty"` // of a successor, as it says itself
+	Since      time.Time `json:"since"`             // start of the successor, then of its probation
+	Until      time.Time `json:"until,omitzero"`    // when probation is over, if all goes well
 }
 
 // Draining is an older generation on its way out.

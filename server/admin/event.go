@@ -40,4 +40,6 @@ type StateChange struct {
 	PID   int     `json:"pid,omitempty"`
 	Took  Seconds `json:"took_seconds,omitempty"`
 	Error string  `json:"error,omitempty"` // why it was undone
+
+	StopsAt time.Time `json:"stops_at,omitzero"` // a stop was asked for
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"strings"
 	"sync"
 
 	"github.com/moult-go/moult/updater"
@@ -26,6 +27,11 @@ type Backend interface {
 	// Unquarantine lets builds be tried again, as updater.Updater's does, and returns them.
 	Unquarantine(ctx context.Context, which string) ([]updater.Quarantined, error)
 	History() ([]updater.Attempt, error)
+	// Restart starts what stands at the install path, and tells events as Change does. It outlives ctx.
+	Restart(ctx context.Context, events func(updater.Event)) (updater.Outcome, error)
+	Drain(Drain) (Drained, error)
+	Health(ctx context.Context) Health
+	Vote(ctx context.Context, by *updater.Asker, v Vote) (Health, error)
 	LogLevel() (LogLevel, error)
 	SetLogLevel(SetLogLevel) (LogLevel, error)
 }
@@ -39,16 +45,49 @@ func Handler(b Backend, livez, readyz http.Handler) http.Handler {
 	mux.HandleFunc("POST /v1/check", h.check)
 	mux.HandleFunc("POST /v1/upgrade", func(w http.ResponseWriter, r *http.Request) { h.change(w, r, false) })
 	mux.HandleFunc("POST /v1/rollback", func(w http.ResponseWriter, r *http.Request) { h.change(w, r, true) })
+	mux.HandleFunc("POST /v1/restart", h.restart)
+	mux.HandleFunc("POST /v1/drain", h.drain)
 	mux.HandleFunc("POST /v1/hold", h.hold)
 	mux.HandleFunc("POST /v1/unhold", h.unhold)
 	mux.HandleFunc("GET /v1/quarantine", h.quarantine)
 	mux.HandleFunc("POST /v1/quarantine/clear", h.unquarantine)
 	mux.HandleFunc("GET /v1/history", h.history)
+	mux.HandleFunc("GET /v1/health", h.health)
+	mux.HandleFunc("POST /v1/health", h.vote)
 	mux.HandleFunc("GET /v1/log-level", h.logLevel)
 	mux.HandleFunc("PUT /v1/log-level", h.setLogLevel)
 	mux.Handle("GET /v1/livez", livez)
 	mux.Handle("GET /v1/readyz", readyz)
-	return mux
+	return known(mux)
+}
+
+// known answers what mux knows nothing of as everything is answered here, with a Failure.
+func known(mux *http.ServeMux) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if handles(mux, r) {
+			mux.ServeHTTP(w, r)
+			return
+		}
+		code, f := http.StatusNotFound, &Failure{Class: updater.Usage, Reason: "no-such-request", Message: "there is no such request in this version of the API"}
+		var allowed []string
+		for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut} {
+			other := r.Clone(r.Context())
+			if other.Method = method; handles(mux, other) {
+				allowed = append(allowed, method)
+			}
+		}
+		if len(allowed) > 0 {
+			code, f.Reason = http.StatusMethodNotAllowed, "method"
+			f.Message = "this request is a " + strings.Join(allowed, " or a ")
+			w.Header().Set("Allow", strings.Join(allowed, ", "))
+		}
+		writeJSON(w, code, Line{Error: f})
+	})
+}
+
+func handles(mux *http.ServeMux, r *http.Request) bool {
+	_, pattern := mux.Handler(r)
+	return pattern != ""
 }
 
 type handler struct{ b Backend }
@@ -71,16 +110,28 @@ func (h handler) history(w http.ResponseWriter, _ *http.Request) {
 	h.reply(w, History{Schema, append([]updater.Attempt{}, list...)}, err)
 }
 
-// change streams an attempt. The status code is sent with the first event, so an attempt that is refused at
-// once has one that fits, and a later failure has only its line.
 func (h handler) change(w http.ResponseWriter, r *http.Request, rollback bool) {
 	var req Request
 	if !h.read(w, r, &req) {
 		return
 	}
 	req.By = asker(r)
+	h.follow(w, r, func(ctx context.Context, events func(updater.Event)) (updater.Outcome, error) {
+		return h.b.Change(ctx, rollback, req, events)
+	})
+}
+
+func (h handler) restart(w http.ResponseWriter, r *http.Request) {
+	if h.read(w, r, &struct{}{}) {
+		h.follow(w, r, h.b.Restart)
+	}
+}
+
+// follow streams an attempt. The status code is sent with the first event, so an attempt that is refused at
+// once has one that fits, and a later failure has only its line.
+func (h handler) follow(w http.ResponseWriter, r *http.Request, do func(context.Context, func(updater.Event)) (updater.Outcome, error)) {
 	s := &stream{w: w}
-	out, err := h.b.Change(context.WithoutCancel(r.Context()), rollback, req, func(e updater.Event) { s.send(Line{Event: &e}) })
+	out, err := do(context.WithoutCancel(r.Context()), func(e updater.Event) { s.send(Line{Event: &e}) })
 	switch {
 	case err == nil:
 		s.send(Line{Result: &out})

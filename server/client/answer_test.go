@@ -28,7 +28,7 @@ func FuzzAnswer(f *testing.F) {
 	f.Add(409, `{"error":{"class":"busy","message":"under way"}}`)
 	f.Add(500, `null`)
 	f.Fuzz(func(t *testing.T, status int, body string) {
-		c := &Client{&http.Client{Transport: answer{status, body}}}
+		c := &Client{http: &http.Client{Transport: answer{status, body}}}
 		_, err := c.Upgrade(t.Context(), admin.Request{}, func(updater.Event) {})
 		var cut *CutError
 		var refused *admin.Failure

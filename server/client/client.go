@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/moult-go/moult/server/admin"
@@ -27,39 +28,63 @@ const (
 	maxReasons = 64 << 10 // why it is not ready
 )
 
-// Client speaks to one admin socket.
+// Client speaks to one server. Its methods may be called from any goroutine.
 type Client struct {
+	// Locate is asked for the path of the socket when nobody answers at the one that is known: a server that was started anew has
+	// another. Default: it stays. Set it before the first request.
+	Locate func() (path string, err error)
+
 	http *http.Client
+	mu   sync.Mutex
+	path string
 }
 
 // New returns a client of the socket at path. It does not connect yet.
 func New(path string) *Client {
-	t := &http.Transport{
+	c := &Client{path: path}
+	c.http = &http.Client{Transport: &http.Transport{
 		// A connection for each request: then net/http has no reused one on which it might repeat a POST.
 		DisableKeepAlives: true,
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return dial(ctx, path)
-		},
-	}
-	return &Client{&http.Client{Transport: t}}
+		DialContext:       func(ctx context.Context, _, _ string) (net.Conn, error) { return c.dial(ctx) },
+	}}
+	return c
 }
 
-func dial(ctx context.Context, path string) (net.Conn, error) {
+func (c *Client) dial(ctx context.Context) (net.Conn, error) {
 	var d net.Dialer
 	for end := time.Now().Add(Patience); ; {
-		c, err := d.DialContext(ctx, "unix", path)
+		conn, err := d.DialContext(ctx, "unix", c.socket())
 		if err == nil || time.Now().After(end) {
-			return c, err
+			return conn, err
 		}
 		select {
 		case <-ctx.Done():
 			return nil, err
 		case <-time.After(redial):
 		}
+		c.lookAround()
 	}
 }
 
-// CutError is an upgrade or rollback whose connection ended before its outcome was told.
+func (c *Client) socket() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.path
+}
+
+func (c *Client) lookAround() {
+	if c.Locate == nil {
+		return
+	}
+	if path, err := c.Locate(); err == nil {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.path = path
+	}
+}
+
+// CutError is an upgrade, a rollback or a restart whose connection ended before its outcome was told, and whose end could not be learned from
+// anybody else either.
 type CutError struct {
 	Err error
 }
@@ -110,6 +135,26 @@ func (c *Client) Rollback(ctx context.Context, r admin.Request, events func(upda
 	return c.follow(ctx, "rollback", r, events)
 }
 
+// Restart asks for a restart with what stands at the path of the executable, as HUP does, and follows it to its end.
+func (c *Client) Restart(ctx context.Context, events func(updater.Event)) (updater.Outcome, error) {
+	before, err := c.Status(ctx)
+	if err != nil {
+		return updater.Outcome{}, err
+	}
+	out, err := c.stream(ctx, "restart", nil, events)
+	if cut := new(CutError); errors.As(err, &cut) {
+		return c.restarted(ctx, before, cut)
+	}
+	return out, err
+}
+
+// Drain asks the server to stop, and returns when that will be.
+func (c *Client) Drain(ctx context.Context, d admin.Drain) (admin.Drained, error) {
+	var drained admin.Drained
+	err := c.one(ctx, http.MethodPost, "drain", d, &drained)
+	return drained, err
+}
+
 // Hold keeps updates from being applied, and returns how they are held now.
 func (c *Client) Hold(ctx context.Context, h updater.Hold) (admin.Held, error) {
 	var held admin.Held
@@ -143,6 +188,34 @@ func (c *Client) History(ctx context.Context) (admin.History, error) {
 	var h admin.History
 	err := c.one(ctx, http.MethodGet, "history", nil, &h)
 	return h, err
+}
+
+// Health asks how the server is: what its program says, and what others say.
+func (c *Client) Health(ctx context.Context) (admin.Health, error) {
+	var h admin.Health
+	err := c.one(ctx, http.MethodGet, "health", nil, &h)
+	return h, err
+}
+
+// Vote says that the version which serves now is well or ill.
+func (c *Client) Vote(ctx context.Context, v admin.Vote) (admin.Health, error) {
+	var h admin.Health
+	err := c.one(ctx, http.MethodPost, "health", v, &h)
+	return h, err
+}
+
+// LogLevel asks what the server logs.
+func (c *Client) LogLevel(ctx context.Context) (admin.LogLevel, error) {
+	var l admin.LogLevel
+	err := c.one(ctx, http.MethodGet, "log-level", nil, &l)
+	return l, err
+}
+
+// SetLogLevel lets the server log by another level, and returns how that stands.
+func (c *Client) SetLogLevel(ctx context.Context, to admin.SetLogLevel) (admin.LogLevel, error) {
+	var l admin.LogLevel
+	err := c.one(ctx, http.MethodPut, "log-level", to, &l)
+	return l, err
 }
 
 func (c *Client) do(ctx context.Context, method, what string, body any) (*http.Response, error) {
@@ -184,34 +257,4 @@ func refusal(what, status string, d *json.Decoder) error {
 		return fmt.Errorf("ask the server for %s: it answers %s", what, status)
 	}
 	return l.Error
-}
-
-// follow reads lines to the last.
-func (c *Client) follow(ctx context.Context, what string, r admin.Request, events func(updater.Event)) (updater.Outcome, error) {
-	resp, err := c.do(ctx, http.MethodPost, what, r)
-	if err != nil {
-		if op := new(net.OpError); errors.As(err, &op) && op.Op == "dial" {
-			return updater.Outcome{}, fmt.Errorf("ask the server for %s: %w", what, err)
-		}
-		return updater.Outcome{}, &CutError{err}
-	}
-	defer resp.Body.Close()
-	d := json.NewDecoder(io.LimitReader(resp.Body, maxStream))
-	if resp.StatusCode != http.StatusOK {
-		return updater.Outcome{}, refusal(what, resp.Status, d)
-	}
-	for {
-		var l admin.Line
-		if err := d.Decode(&l); err != nil {
-			return updater.Outcome{}, &CutError{err}
-		}
-		switch {
-		case l.Error != nil:
-			return updater.Outcome{}, l.Error
-		case l.Result != nil:
-			return *l.Result, nil
-		case l.Event != nil && events != nil:
-			events(*l.Event)
-		}
-	}
 }
