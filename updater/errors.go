@@ -44,7 +44,7 @@ var ErrBusy = errors.New("another upgrade is under way")
 //	              (a kept version), "bad-payload", "bad-delta" (cannot be decoded); "bad-checksums" and "ambiguous" (several files for this
 //	              platform) from a forge or a directory; from a feed also "expired", "rollback", "bad-metadata"
 //	permission    "package-owned" (a package manager is to update it), "state-dir", "other-file-system", "setuid", "owner", "xattr",
-//	              "read-only", "not-writable", "sticky", "immutable", "noexec", "token" and "sign-in" (a forge wants another token)
+//	              "read-only", "not-writable", "sticky", "immutable", "mount-point", "noexec", "token" and "sign-in" (a forge wants another token)
 //	busy          "busy"
 //	undone        what the Handover names ("crashed", "hung", "ill", "commit"), else its text; "crash-loop" (cold starts)
 //	temporary     "network", "missing" (nothing is offered), "still-changing", "disk-space",

@@ -1,6 +1,7 @@
 package updater
 
 import (
+	"errors"
 	"io/fs"
 	"os"
 	"slices"
@@ -43,11 +44,16 @@ func (u *Updater) mayRename(dir string, file os.FileInfo) error {
 			return fail(Permission, "immutable", "replace %s: %s may only be appended to; run: chattr -a %s", u.path, name, name)
 		}
 	}
-	// One file system may be mounted at two places, and no rename goes from one to the other.
-	var beside, state unix.Statx_t
-	err1 := unix.Statx(unix.AT_FDCWD, dir, 0, unix.STATX_MNT_ID, &beside)
-	err2 := unix.Statx(unix.AT_FDCWD, u.dir, 0, unix.STATX_MNT_ID, &state)
-	if err1 == nil && err2 == nil && beside.Mask&state.Mask&unix.STATX_MNT_ID != 0 && beside.Mnt_id != state.Mnt_id {
+	// One file system may be mounted at two places, and no rename goes from one to the other; nor over a file that is mounted itself.
+	var own, beside, state unix.Statx_t
+	err1 := unix.Statx(unix.AT_FDCWD, u.path, unix.AT_SYMLINK_NOFOLLOW, unix.STATX_MNT_ID, &own)
+	err2 := unix.Statx(unix.AT_FDCWD, dir, 0, unix.STATX_MNT_ID, &beside)
+	err3 := unix.Statx(unix.AT_FDCWD, u.dir, 0, unix.STATX_MNT_ID, &state)
+	switch known := own.Mask & beside.Mask & state.Mask & unix.STATX_MNT_ID; {
+	case errors.Join(err1, err2, err3) != nil || known == 0: // an old kernel
+	case own.Mnt_id != beside.Mnt_id:
+		return fail(Permission, "mount-point", "replace %s: it is mounted there by itself, and nothing can be renamed over it; mount its directory instead, %s", u.path, dir)
+	case beside.Mnt_id != state.Mnt_id:
 		return fail(Permission, "other-file-system", "state directory %s is on another mount than %s: a replacement in one step needs the same; choose another with --state-dir", u.dir, u.path)
 	}
 	return nil

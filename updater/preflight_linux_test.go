@@ -93,6 +93,25 @@ func TestOtherMountOfTheSameFileSystem(t *testing.T) {
 	wantError(t, err, Permission, "other-file-system")
 }
 
+// TestMountedExecutable: where the file itself is a mount, as containers bind one file, the rename at the end would fail.
+func TestMountedExecutable(t *testing.T) {
+	needRoot(t)
+	b := newBench(t, nil)
+	b.lock()
+	if err := unix.Mount(b.path, b.path, "", unix.MS_BIND, ""); err != nil {
+		t.Skip("bind mount: ", err)
+	}
+	defer unix.Unmount(b.path, unix.MNT_DETACH)
+	fresh := b.path + ".new"
+	if err := os.WriteFile(fresh, nil, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(fresh, b.path); err == nil {
+		t.Fatal("the kernel renames over it: the check is for nothing")
+	}
+	wantRefusal(t, b, Permission, "mount-point")
+}
+
 func TestImmutable(t *testing.T) {
 	needRoot(t)
 	b := newBench(t, nil)
