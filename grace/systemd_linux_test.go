@@ -222,7 +222,7 @@ ExecReload=kill -HUP $MAINPID
 
 func shippedUnit(t *testing.T) string {
 	t.Helper()
-	b, err := os.ReadFile("testdata/systemd/hello.service")
+	b, err := os.ReadFile("../release/packaging/hello.service")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -401,6 +401,6 @@ func TestUnitFileInTheDocs(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !strings.Contains(string(page), "```ini\n"+shippedUnit(t)+"```\n") {
-		t.Error("docs/systemd.md does not show testdata/systemd/hello.service")
+		t.Error("docs/systemd.md does not show release/packaging/hello.service")
 	}
 }

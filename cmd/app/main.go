@@ -5,10 +5,9 @@ import (
 	"github.com/moult-go/moult/server"
 )
 
-const name = "app"
-
 // Set by the linker.
 var (
+	name     = "app" // what packages call it
 	version  = "dev"
 	disabled = "" // by who distributes it otherwise: what to do instead of updating itself
 )

@@ -56,7 +56,7 @@ The exit code is 0 if no finding is an error (with --strict: if none is a warnin
 
 // subject is what is to be looked at: the running server, or else the executable and what an updater says of it.
 func (c cli) subject(cmd *cobra.Command, w *where) (doctor.Options, error) {
-	o := doctor.Options{App: c.s.Name, Version: c.s.Version, Built: built(), StateDir: w.stateDir, Updates: c.s.Source != nil,
+	o := doctor.Options{App: c.s.Name, Version: c.s.Version, Built: built(), StateDir: w.stateDir, Updates: c.s.Source != nil, Disabled: c.s.Disabled,
 		DrainTimeout: c.s.DrainTimeout, StartTimeout: c.s.StartTimeout, HealthInterval: c.s.HealthInterval, KeepVersions: c.s.KeepVersions}
 	var err error
 	if o.InstallPath, err = executable(); err != nil {
@@ -77,7 +77,7 @@ func (c cli) subject(cmd *cobra.Command, w *where) (doctor.Options, error) {
 	o.Status = &st
 	if u := st.Updater; u != nil {
 		o.InstallPath, o.StateDir = u.InstallPath, u.StateDir
-		o.Updates = u.Source != ""
+		o.Updates, o.Disabled = u.Source != "", u.Disabled
 	}
 	heed(&o, st.Settings)
 	dir := o.StateDir

@@ -59,7 +59,8 @@ type Options struct {
 
 	Status    *admin.Status    // of the running server; nil: none runs
 	Instances []admin.Instance // all that run
-	Updates   bool             // the program has a source of releases
+	Updates   bool             // the program is known to have a source of releases
+	Disabled  string           // what to do instead, of a build that does not update itself
 
 	// Ask returns what an updater in this process says, where no server runs. It is called only if there is a state directory and it is this
 	// user's: to open one is to make it, and root must not make one for the server's user.

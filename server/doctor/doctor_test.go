@@ -93,6 +93,9 @@ func TestChecks(t *testing.T) {
 		{"noexec", obstacle("noexec"), "replace", Error, "mount -o remount,exec"},
 		{"noexec by the unit", func(f *facts) { obstacle("noexec")(f); set("NoExecPaths", "/")(f) }, "replace", Error, "ExecPaths=/opt/hello"},
 		{"not writable", obstacle("not-writable"), "replace", Error, "chown -R 998 /opt/hello"},
+		{"mounted", obstacle("mount-point"), "replace", Error, "no line names what lies below it"},
+		{"on two mounts, no unit", func(f *facts) { obstacle("other-file-system")(f); f.unit = nil }, "replace", Error, "mount /opt/hello as a whole"},
+		{"immutable", obstacle("immutable"), "replace", Error, "chattr -i"},
 		{"replaced", obstacle("replaced-by-someone-else"), "replace", Error, "hello restart"},
 		{"xattr", obstacle("xattr"), "replace", Error, "setcap -r /opt/hello/hello"},
 		{"no updater", func(f *facts) { f.updater, f.Status.Updater = nil, nil; f.Status.Updates.Reason = "mode 0777" }, "replace", Error, "mode 0777"},
@@ -119,7 +122,8 @@ func TestChecks(t *testing.T) {
 		{"full protection, elsewhere", cold(func(f *facts) { set("ProtectSystem", "full")(f); set("ReadWritePaths", "")(f) }), "hardening", OK, ""},
 		{"no exec", cold(func(f *facts) { set("NoExecPaths", "/")(f); set("ExecPaths", "/opt/hello/hello /usr")(f) }), "hardening", Error, "ExecPaths=/opt/hello"},
 		{"a root of its own", cold(set("RootDirectory", "/srv/root")), "hardening", Warning, ""},
-		{"no updates", cold(func(f *facts) { f.Updates = false; set("ReadWritePaths", "")(f) }), "hardening", OK, "absent"},
+		{"strict, no source known", cold(func(f *facts) { f.Updates = false; set("ReadWritePaths", "")(f) }), "hardening", Warning, "ReadWritePaths=/opt/hello"},
+		{"strict, no updates", cold(func(f *facts) { f.Disabled = "use apt"; set("ReadWritePaths", "")(f) }), "hardening", OK, "absent"},
 		{"seccomp", set("SystemCallFilter", "read write execve:EPERM"), "seccomp", Error, "clone socketpair"},
 		{"seccomp denies", set("SystemCallFilter", "~linkat:38 reboot"), "seccomp", Error, "keeps linkat from"},
 		{"seccomp denies others", set("SystemCallFilter", "~reboot mount"), "seccomp", OK, ""},
@@ -170,7 +174,7 @@ func TestChecks(t *testing.T) {
 		{"packaged", func(f *facts) {
 			f.updater.Owner = &owner.Package{Manager: "dpkg", Name: "hello", Upgrade: "apt-get install hello"}
 		}, "owner", Warning, "apt-get install hello"},
-		{"disabled", func(f *facts) { f.updater.Disabled = "use apt" }, "owner", OK, "use apt"},
+		{"disabled", func(f *facts) { f.Disabled = "use apt" }, "owner", OK, "use apt"},
 		{"expired", func(f *facts) { f.expiries[1].Expires = f.now.Add(-time.Hour) }, "feed", Error, "snapshot on 2026-11-27"},
 		{"expires soon", func(f *facts) { f.expiries[0].Expires = f.now.Add(5 * time.Hour) }, "feed", Warning, "timestamp in 5h"},
 		{"halted", func(f *facts) { f.updater.CheckReason, f.updater.CheckError = "halted", "1.1.0 is halted" }, "last-check", Warning, "1.1.0 is halted"},

@@ -21,6 +21,8 @@ func (f *facts) replace() []Finding {
 	const why = "without a state directory of its own the program can neither stage a new version nor go back to an old one"
 	look := "see what stands there: ls -ld " + filepath.Dir(f.StateDir) + " " + f.StateDir
 	switch {
+	case f.Disabled != "":
+		return nil
 	case f.trouble != nil:
 		return one(Error, f.trouble.Error(), why, look)
 	case f.updater == nil && f.Status != nil:
@@ -74,6 +76,13 @@ func (f *facts) clearing(reason string) string {
 			return f.unit.set("ExecPaths=" + dir)
 		}
 		return "mount -o remount,exec the file system of " + f.StateDir + ", or choose another with --state-dir"
+	case "other-file-system", "mount-point":
+		if f.unit != nil {
+			return f.unit.set("ReadWritePaths=" + dir + "; no line names what lies below it, which would become a mount of its own")
+		}
+		return "mount " + dir + " as a whole, with executable and state directory in it"
+	case "immutable":
+		return "chattr -i -a " + f.InstallPath + " " + dir
 	case "not-writable", "owner", "sticky":
 		if f.process != nil {
 			return fmt.Sprintf("chown -R %d %s", f.process.uid, dir)
@@ -104,7 +113,7 @@ func (f *facts) executable() []Finding {
 
 // room counts the next update, and then all that is to be kept.
 func (f *facts) room() []Finding {
-	if f.space == nil || f.file == nil {
+	if f.space == nil || f.file == nil || f.Disabled != "" {
 		return nil
 	}
 	kept := 1
@@ -130,17 +139,20 @@ func (f *facts) room() []Finding {
 // hardening judges a unit from outside, while no server runs that could look from within.
 func (f *facts) hardening() []Finding {
 	u := f.unit
-	if u == nil || f.Status != nil || !f.Updates {
+	if u == nil || f.Status != nil || f.Disabled != "" {
 		return nil
 	}
-	dir := filepath.Dir(f.InstallPath)
+	bad, dir := Error, filepath.Dir(f.InstallPath)
+	if !f.Updates { // it may have no source, or one that is named where it is started
+		bad = Warning
+	}
 	switch {
 	case u.properties["RootDirectory"] != "" || u.properties["RootImage"] != "":
 		return one(Warning, u.name+" has a root directory of its own", "from outside it is not seen whether the executable can be replaced in there", "start the server, and ask once more")
 	case u.closes(dir):
-		return one(Error, fmt.Sprintf("%s keeps %s read-only (ProtectSystem=%s)", u.name, dir, u.properties["ProtectSystem"]), "a new version can be neither staged nor put in place", u.set("ReadWritePaths="+dir))
+		return one(bad, fmt.Sprintf("%s keeps %s read-only (ProtectSystem=%s)", u.name, dir, u.properties["ProtectSystem"]), "a new version can be neither staged nor put in place", u.set("ReadWritePaths="+dir))
 	case u.noExec(f.StateDir):
-		return one(Error, u.name+" lets nothing be executed in "+f.StateDir, "a new version is started from there", u.set("ExecPaths="+dir))
+		return one(bad, u.name+" lets nothing be executed in "+f.StateDir, "a new version is started from there", u.set("ExecPaths="+dir))
 	}
 	return fine("%s lets the service write and execute in %s", u.name, dir)
 }
@@ -206,11 +218,9 @@ func (f *facts) exposed() []Finding {
 
 func (f *facts) owner() []Finding {
 	switch {
-	case f.updater == nil:
-		return nil
-	case f.updater.Disabled != "":
-		return fine("this build does not update itself: %s", f.updater.Disabled)
-	case f.updater.Owner == nil:
+	case f.Disabled != "":
+		return fine("this build does not update itself: %s", f.Disabled)
+	case f.updater == nil || f.updater.Owner == nil:
 		return nil
 	}
 	o := f.updater.Owner

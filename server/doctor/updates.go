@@ -79,7 +79,7 @@ func (f *facts) version() []Finding {
 		return one(Warning, fmt.Sprintf("version %q does not parse", version), "nothing is newer or older than it, so no update is applied by itself", "build it with -ldflags '-X main.version=1.2.3', or once: "+f.App+" upgrade VERSION")
 	}
 	switch {
-	case f.Status != nil && !f.Status.Updates.On && f.Status.Updater != nil && f.Status.Updater.Disabled == "":
+	case f.Status != nil && !f.Status.Updates.On && f.updater != nil && f.Disabled == "":
 		return one(Warning, "updates are off: "+f.Status.Updates.Reason, "nothing is applied by itself", f.App+" upgrade applies one when you ask for it")
 	case f.updater != nil && f.updater.Yanked != nil:
 		return one(Warning, fmt.Sprintf("version %s, which runs, was withdrawn: %s", version, f.updater.Yanked.Reason), "its publisher says that it should run nowhere", f.App+" upgrade")
