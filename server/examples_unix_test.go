@@ -97,8 +97,8 @@ func TestExamples(t *testing.T) {
 			if len(seen.Failed) > 0 || seen.Calls < 100 {
 				t.Errorf("%d answers, %d failed, the first: %q", seen.Calls, len(seen.Failed), seen.Failed[:min(3, len(seen.Failed))])
 			}
-			if seen.Moved != upgrades*tt.clients {
-				t.Errorf("%d were told to move on, want %d", seen.Moved, upgrades*tt.clients)
+			if seen.Moved < upgrades*tt.clients { // a stream may come back before the GOAWAY has arrived, and is told again
+				t.Errorf("%d were told to move on, want at least %d", seen.Moved, upgrades*tt.clients)
 			}
 			for i, g := range seen.Generations {
 				if g != upgrades+1 {

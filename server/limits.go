@@ -14,13 +14,14 @@ import (
 const (
 	DefaultHeaderTimeout = 30 * time.Second
 	DefaultHeaderBytes   = 64 << 10
+	DefaultBodyTimeout   = time.Minute
 )
 
 // Limits bounds what clients may take of a Service. They hold for HTTP; a protocol of the program's own has its own.
 //
-// Three kinds of limit are off, since no value is right for all, and a wrong one loses requests: how long a request's body may take (an upload over
-// a slow line), how long an answer may take (a download, a stream of events), and how long a connection may be idle. A server that closes an idle
-// connection does so at the moment at which a client may be sending its next request on it, and whether that may be repeated the client
+// Three kinds of limit are off, since no value is right for all, and a wrong one loses requests: how long a request may take as a whole (an upload
+// over a slow line), how long an answer may take (a download, a stream of events), and how long a connection may be idle. A server that closes an
+// idle connection does so at the moment at which a client may be sending its next request on it, and whether that may be repeated the client
 // does not know: with a POST, most do not dare. So idle connections are closed for want of room only (Connections); the
 // kernel finds the clients that are gone (keep-alive probes of TCP, every 15 s); and what a handover does with them, package grace says.
 // A handler bounds its own body and time by http.MaxBytesHandler, http.TimeoutHandler and http.ResponseController.
@@ -32,8 +33,12 @@ type Limits struct {
 	// HeaderBytes bounds the header of a request. Cookies and tokens of single sign-on have met 32 KiB; net/http's own megabyte would be
 	// what each connection can make this process hold. Default 64 KiB.
 	HeaderBytes int
-	// BodyTimeout bounds a request, its body included. Default 0: none.
+	// BodyTimeout bounds each wait for more of a request's body, over HTTP/1. An upload may be as long as it likes, but not stand still: a client that
+	// sends a header, and then nothing, would hold a connection and a handler for ever. Default 1 minute; negative: none, for handlers
+	// that converse with their clients over HTTP/1.
 	BodyTimeout time.Duration
+	// RequestTimeout bounds a request, its body included. Default 0: none.
+	RequestTimeout time.Duration
 	// AnswerTimeout bounds an answer from the end of the request's header to its last byte; streams and downloads end with it. Default 0: none.
 	AnswerTimeout time.Duration
 	// IdleTimeout bounds the time between two requests. A load balancer in front should have a shorter one. Default 0: none.
@@ -45,7 +50,7 @@ type Limits struct {
 
 // filled fills in the defaults.
 func (l Limits) filled() (Limits, error) {
-	for _, d := range []time.Duration{l.HeaderTimeout, l.BodyTimeout, l.AnswerTimeout, l.IdleTimeout} {
+	for _, d := range []time.Duration{l.HeaderTimeout, l.RequestTimeout, l.AnswerTimeout, l.IdleTimeout} {
 		if d < 0 {
 			return l, fmt.Errorf("limits: a time of %s", d)
 		}
@@ -59,6 +64,9 @@ func (l Limits) filled() (Limits, error) {
 	if l.HeaderBytes == 0 {
 		l.HeaderBytes = DefaultHeaderBytes
 	}
+	if l.BodyTimeout == 0 {
+		l.BodyTimeout = DefaultBodyTimeout
+	}
 	return l, nil
 }
 
@@ -66,11 +74,14 @@ func (l Limits) filled() (Limits, error) {
 // under way when the program is told to end is answered.
 func (r *runner) httpServer(ctx context.Context, h http.Handler) *http.Server {
 	l := r.s.Limits
+	if l.BodyTimeout > 0 {
+		h = steady(h, l.BodyTimeout, l.RequestTimeout)
+	}
 	srv := &http.Server{
 		Handler:           h,
 		ReadHeaderTimeout: l.HeaderTimeout,
 		MaxHeaderBytes:    l.HeaderBytes,
-		ReadTimeout:       l.BodyTimeout,
+		ReadTimeout:       l.RequestTimeout,
 		WriteTimeout:      l.AnswerTimeout,
 		IdleTimeout:       l.IdleTimeout,
 		Protocols:         new(http.Protocols),

@@ -18,7 +18,7 @@ import (
 // TestIdleIsNoSlowness: no limit of a request closes a connection between two requests.
 func TestIdleIsNoSlowness(t *testing.T) {
 	addr := service(t, server.Service{
-		Limits:  server.Limits{HeaderTimeout: 100 * time.Millisecond, BodyTimeout: 100 * time.Millisecond, AnswerTimeout: 100 * time.Millisecond},
+		Limits:  server.Limits{HeaderTimeout: 100 * time.Millisecond, BodyTimeout: 100 * time.Millisecond, RequestTimeout: 100 * time.Millisecond, AnswerTimeout: 100 * time.Millisecond},
 		Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}),
 	})[0]
 	c, err := net.Dial("tcp", addr)

@@ -18,7 +18,7 @@ import (
 	"github.com/moult-go/moult/updater"
 )
 
-// abortTimeout bounds the end of a first generation that never got ready.
+// abortTimeout bounds the end of a first generation that never got ready, and of what a program serves itself.
 const abortTimeout = 5 * time.Second
 
 // process is what a server needs of grace.Process.
@@ -159,7 +159,8 @@ func (r *runner) run(ctx context.Context) error {
 	ctx = life
 
 	serving := make(chan error, len(r.s.listeners())+1)
-	if err := r.begin(ctx, serving); err != nil {
+	services, err := r.begin(ctx, serving)
+	if err != nil {
 		return r.abort(err)
 	}
 	begun()
@@ -186,6 +187,7 @@ func (r *runner) run(ctx context.Context) error {
 			stop()
 			continue
 		case err := <-serving:
+			services--
 			if err != nil && failure == nil {
 				failure = err
 				r.broken.Store(true)
@@ -199,29 +201,30 @@ func (r *runner) run(ctx context.Context) error {
 	}
 	cancel()
 	wg.Wait()
+	r.awaitLoops(serving, services)
 	r.stopAsked()
 	r.leave()
 	return failure
 }
 
-// begin does everything up to readiness.
-func (r *runner) begin(ctx context.Context, serving chan<- error) error {
+// begin does everything up to readiness, and returns how many services will tell of their end.
+func (r *runner) begin(ctx context.Context, serving chan<- error) (int, error) {
 	h := r.s.Handler
 	if r.s.Start != nil {
 		var err error
 		if h, err = r.s.Start(ctx); err != nil {
-			return fmt.Errorf("start %s: %w", r.s.Name, err)
+			return 0, fmt.Errorf("start %s: %w", r.s.Name, err)
 		}
 	}
 	var services []func() error
 	for _, l := range r.s.listeners() {
 		ln, err := r.open(l)
 		if err != nil {
-			return err
+			return 0, err
 		}
 		serve, err := r.answer(ctx, l, ln, h)
 		if err != nil {
-			return err
+			return 0, err
 		}
 		services = append(services, serve)
 	}
@@ -235,7 +238,21 @@ func (r *runner) begin(ctx context.Context, serving chan<- error) error {
 	for _, serve := range services {
 		go func() { serving <- serve() }() // ends with the process
 	}
-	return r.p.Ready(ctx)
+	return len(services), r.p.Ready(ctx)
+}
+
+// awaitLoops lets the protocols of the program's own, whose Accept has just failed, do what they do at their end, within reason.
+func (r *runner) awaitLoops(serving <-chan error, n int) {
+	patience := time.NewTimer(abortTimeout)
+	defer patience.Stop()
+	for ; n > 0; n-- {
+		select {
+		case <-serving:
+		case <-patience.C:
+			r.log.Warn("a listener's Serve has not returned", "after", abortTimeout)
+			return
+		}
+	}
 }
 
 // abort ends a process that never got ready. A successor says so to its predecessor, by being ill when it

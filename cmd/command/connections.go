@@ -15,7 +15,8 @@ func connectionFlags(fl *pflag.FlagSet, s *server.Service) {
 	l := &s.Limits
 	fl.DurationVar(&l.HeaderTimeout, "header-timeout", or(l.HeaderTimeout, server.DefaultHeaderTimeout), "how long a TLS handshake, or the header of a request, may take")
 	fl.IntVar(&l.HeaderBytes, "header-bytes", or(l.HeaderBytes, server.DefaultHeaderBytes), "most bytes of a request's header")
-	fl.DurationVar(&l.BodyTimeout, "body-timeout", l.BodyTimeout, "how long a request may take to arrive, its body included (default no limit)")
+	fl.DurationVar(&l.BodyTimeout, "body-timeout", or(l.BodyTimeout, server.DefaultBodyTimeout), "how long the body of a request over HTTP/1 may stand still; negative: no limit")
+	fl.DurationVar(&l.RequestTimeout, "request-timeout", l.RequestTimeout, "how long a request may take to arrive, its body included (default no limit)")
 	fl.DurationVar(&l.AnswerTimeout, "answer-timeout", l.AnswerTimeout, "how long an answer may take: streams and downloads end with it (default no limit)")
 	fl.DurationVar(&l.IdleTimeout, "idle-timeout", l.IdleTimeout, "how long a connection may be idle; a request that comes at that moment is lost (default no limit)")
 	fl.IntVar(&l.Connections, "connections", l.Connections, "connections before idle ones are closed for new ones (default three quarters of the descriptors); negative: no limit")
