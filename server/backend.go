@@ -15,9 +15,9 @@ import (
 // Status is the document that the command line, the API and the page show.
 func (r *runner) Status() admin.Status {
 	st := admin.Status{
-		Schema: admin.Schema, App: r.s.Name, Version: r.s.Version, Instance: r.place.id,
+		Schema: admin.Schema, App: r.s.Name, Version: r.s.Version, Instance: r.place.id, Admin: r.place.sock,
 		Generation: r.p.Generation(), PID: os.Getpid(), State: r.p.State().String(), Since: r.since,
-		Listen: r.addresses(), Connections: r.p.Connections(), Settings: r.s.Settings,
+		Listen: r.addresses(), Ops: addressesOf(r.ops), Connections: r.p.Connections(), Settings: r.s.Settings,
 	}
 	st.Draining = r.draining()
 	st.Updates, st.Updater = r.updates()

@@ -119,7 +119,7 @@ func TestHandoverOutlivesTheLoop(t *testing.T) {
 	p.handover = func(ctx context.Context, _ string, _ func() error) error { return ctx.Err() }
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if err := (handover{p, func() error { return nil }}).Handover(ctx, "x", nil); err != nil {
+	if err := (handover{p, func() error { return nil }, func() {}}).Handover(ctx, "x", nil); err != nil {
 		t.Errorf("canceled: %v", err)
 	}
 }

@@ -24,7 +24,9 @@
 // On its public listeners, /livez (200 while the process answers) and /readyz (200 while it serves and its Health and
 // all its Checks are good, 503 while it drains). With ?verbose each has a line for people, "[+]database ok", but no stranger is told
 // why one failed; ?exclude=database leaves one out, and may be repeated. They shadow the Handler's own. On a private Unix socket, the
-// same with reasons, and the API of package admin.
+// same with reasons, metrics for Prometheus at /metrics, profiles below /debug/pprof/, and the API of package admin. Listeners
+// of Service.Ops have all that only tells: /metrics, /livez and /readyz. The metrics are named by the program (hello_generation); their
+// counters survive a handover. docs/metrics.md explains each.
 //
 // # Listeners
 //

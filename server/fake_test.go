@@ -26,6 +26,7 @@ type fakeProcess struct {
 	inherited  map[string]grace.Socket
 	readyErr   error
 	older      []grace.Generation
+	counts     grace.Counts
 	handover   func(ctx context.Context, path string, commit func() error) error
 
 	state  atomic.Int32
@@ -134,6 +135,7 @@ func (p *fakeProcess) InstallPath() string       { return p.install }
 func (p *fakeProcess) Generation() int           { return p.generation }
 func (p *fakeProcess) State() grace.State        { return grace.State(p.state.Load()) }
 func (p *fakeProcess) Connections() int          { return 0 }
+func (p *fakeProcess) Counts() grace.Counts      { return p.counts }
 func (p *fakeProcess) Older() []grace.Generation { return p.older }
 
 // fakeEngine is an updater.Updater without a disk. It writes down what it is asked for.

@@ -56,7 +56,10 @@ func (r *runner) openAdmin() (net.Listener, error) {
 
 // adminServer answers on the admin socket.
 func (r *runner) adminServer(ctx context.Context) *http.Server {
-	srv := r.httpServer(ctx, admin.Guard(admin.Handler(r, r.livez(), r.readyz(true)), r.s.Name, r.log))
+	mux := r.opsHandler()
+	mux.Handle("/v1/", admin.Handler(r, r.livez(), r.readyz(true)))
+	(&profiler{ending: r.drains.channel}).handle(mux)
+	srv := r.httpServer(ctx, admin.Guard(mux, r.s.Name, r.log))
 	srv.ConnContext = admin.ConnContext
 	srv.WriteTimeout = 0 // an upgrade takes as long as it takes
 	return srv
@@ -133,9 +136,11 @@ func (r *runner) leave() {
 	}
 }
 
-func (r *runner) addresses() []string {
+func (r *runner) addresses() []string { return addressesOf(r.listening) }
+
+func addressesOf(listening []net.Listener) []string {
 	list := []string{}
-	for _, ln := range r.listening {
+	for _, ln := range listening {
 		if a := ln.Addr(); a.Network() == "unix" {
 			list = append(list, "unix:"+a.String())
 		} else {

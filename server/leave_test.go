@@ -32,7 +32,7 @@ func TestDrain(t *testing.T) {
 	if err := b.r.hangup(t.Context()); !errors.Is(err, grace.ErrBusy) {
 		t.Errorf("a restart meanwhile: %v", err)
 	}
-	if err := (handover{b.p, b.r.mayHandOver}).Handover(t.Context(), "x", nil); !errors.Is(err, grace.ErrBusy) {
+	if err := (handover{b.p, b.r.mayHandOver, func() {}}).Handover(t.Context(), "x", nil); !errors.Is(err, grace.ErrBusy) {
 		t.Errorf("an update meanwhile: %v", err)
 	}
 	var f *admin.Failure

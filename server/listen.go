@@ -51,7 +51,7 @@ func (s Service) listeners() []Listener {
 // checkListeners says what is wrong with the addresses of s.
 func (s Service) checkListeners() error {
 	var seen []string
-	for _, l := range s.listeners() {
+	for _, l := range append(s.listeners(), s.opsListeners()...) {
 		socket, scheme, err := l.socket()
 		if err != nil {
 			return err

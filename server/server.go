@@ -39,6 +39,7 @@ type process interface {
 	Generation() int
 	State() grace.State
 	Connections() int
+	Counts() grace.Counts
 	Older() []grace.Generation
 }
 
@@ -85,6 +86,9 @@ type runner struct {
 	departure departure
 	lockRetry time.Duration
 	listening []net.Listener
+	ops       []net.Listener // those of Service.Ops
+	ledger    *ledger
+	metrics   *metrics
 	certs     map[tlsKey]*certificates
 	room      *room
 	drains    drains
@@ -124,8 +128,10 @@ func Run(ctx context.Context, s Service) error {
 		return err
 	}
 	r.p = p
+	recordBlob.Keep(p, r.recordNow)
 	r.openUpdater(func(o updater.Options) (engine, error) { return updater.New(o) })
 	close(r.assembled)
+	go r.ledger.inherit(ctx, bequest{p}) // ends with the predecessor, or with the program
 	return r.run(ctx)
 }
 
@@ -133,6 +139,7 @@ func newRunner(s Service) *runner {
 	r := &runner{s: s, log: s.Logger, since: time.Now(), assembled: make(chan struct{}), settled: make(chan struct{}), slot: make(chan struct{}, 1), lockRetry: lockRetry}
 	r.questions, r.hub = ownQuestions(s), newHub()
 	r.certs, r.room = map[tlsKey]*certificates{}, newRoom(s.Limits.Connections)
+	r.ledger = newLedger()
 	return r
 }
 
@@ -228,6 +235,12 @@ func (r *runner) begin(ctx context.Context, serving chan<- error) (int, error) {
 		}
 		services = append(services, serve)
 	}
+	r.metrics = newMetrics(r)
+	ops, err := r.openOps(ctx)
+	if err != nil {
+		return 0, err
+	}
+	services = append(services, ops...)
 	adminListener, err := r.openAdmin()
 	if err != nil {
 		r.log.Error("no admin socket: upgrade and status cannot reach this server", "err", err)
@@ -301,6 +314,7 @@ func (r *runner) onEvent(e grace.Event) {
 	}
 	r.passage.step(e, r.probation)
 	r.votes.step(e)
+	r.ledger.event(e)
 	r.tellStep(e)
 	if a := r.attempt.Load(); a != nil {
 		a.step(e)

@@ -26,6 +26,10 @@ type Service struct {
 	Listen []string
 	// Listeners are more addresses: those with a handler, a certificate or a protocol of their own.
 	Listeners []Listener
+	// Ops holds addresses of operations listeners, like those of Listen: /metrics, and /livez and /readyz with the reasons of what fails. What they tell is
+	// not for the public. "https://host:port" speaks TLS with the Service's certificate, anything else does not. Default: none; the
+	// admin socket has the same.
+	Ops []string
 	// TLS is spoken on every port that does not say otherwise, HTTP/2 included. Default: none.
 	TLS TLS
 	// H2C speaks HTTP/2 without TLS too, where there is no TLS, with clients that begin so: for a proxy in front, or gRPC.

@@ -31,7 +31,7 @@ func (r *runner) openUpdater(open func(updater.Options) (engine, error)) {
 		Channel: r.s.Channel, Constraint: r.s.Constraint, Windows: r.s.Windows, Interval: r.s.Interval,
 		Disabled: r.s.Disabled, IgnorePackageManager: r.s.IgnorePackageManager,
 		InstallPath: r.p.InstallPath(), StateDir: r.s.StateDir,
-		Handover: handover{r.p, r.mayHandOver}, Logger: r.log, ReplaceFirst: r.s.ReplaceFirst,
+		Handover: handover{r.p, r.mayHandOver, r.ledger.committing}, Logger: r.log, ReplaceFirst: r.s.ReplaceFirst,
 		KeepVersions: r.s.KeepVersions, KeepBytes: r.s.KeepBytes,
 		FollowInstalled: r.s.FollowInstalled,
 		Progress:        r.tellProgress, Ended: r.tellEnd,
@@ -78,8 +78,9 @@ func (r *runner) offReason() string {
 
 // handover is grace's, for the updater.
 type handover struct {
-	p   process
-	may func() error
+	p          process
+	may        func() error
+	committing func() // is told when probation is over
 }
 
 // Handover ignores the end of ctx: it ends when this process drains, which is how a handover succeeds, and
@@ -87,6 +88,9 @@ type handover struct {
 func (h handover) Handover(ctx context.Context, path string, commit func() error) error {
 	if err := h.may(); err != nil {
 		return err
+	}
+	if replace := commit; replace != nil {
+		commit = func() error { h.committing(); return replace() }
 	}
 	return h.p.Handover(context.WithoutCancel(ctx), path, commit)
 }
@@ -108,6 +112,7 @@ func (r *runner) whenActive(ctx context.Context) {
 	var following sync.WaitGroup
 	defer following.Wait()
 	if r.p.Generation() > 1 {
+		r.ledger.active()
 		r.tellState()
 		following.Go(func() { r.watchOlder(ctx.Done()) })
 	}

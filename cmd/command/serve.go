@@ -60,6 +60,7 @@ func (c cli) serving(cmd *cobra.Command) *serving {
 	config.Flag(fl)
 	v.source.flags(cmd, c)
 	fl.StringArrayVar(&s.Listen, "listen", defaultListen(*s), "`address` to listen on, host:port or unix:/path; http:// before it turns TLS off there (repeatable)")
+	fl.StringArrayVar(&s.Ops, "ops-listen", s.Ops, "`address` to tell operators on, like --listen: /metrics, /livez and /readyz with reasons; https:// before it turns TLS on there (repeatable; default none)")
 	connectionFlags(fl, s)
 	v.log.flags(fl, *s)
 	fl.DurationVar(&s.Interval, "interval", s.Interval, "time between two checks (default 6h for a feed, 5s for a path); negative: only when asked")

@@ -18,12 +18,14 @@ type Status struct {
 	App         string    `json:"app"`
 	Version     string    `json:"version"`
 	Instance    string    `json:"instance,omitempty"`
+	Admin       string    `json:"admin,omitempty"` // path of the admin socket
 	Generation  int       `json:"generation"`
 	PID         int       `json:"pid"`
 	State       string    `json:"state"` // as package grace names them
 	Since       time.Time `json:"since"` // start of this process
 	Listen      []string  `json:"listen"`
-	Connections int       `json:"connections"` // open ones, of this process
+	Ops         []string  `json:"ops_listen,omitempty"` // for operators: /metrics
+	Connections int       `json:"connections"`          // open ones, of this process
 
 	// Draining are the older generations that still have connections, the oldest first.
 	Draining []Draining `json:"draining,omitempty"`

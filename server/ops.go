@@ -1,0 +1,60 @@
+package server
+
+import (
+	"context"
+	"net/http"
+	"strings"
+)
+
+// opsName is that of the sockets of Service.Ops, by which a successor finds them and a unit may name one (FileDescriptorName=).
+const opsName = "ops"
+
+// opsListeners are those of Ops. They speak TLS only where that is asked for: who scrapes is seldom told of the certificate.
+func (s Service) opsListeners() []Listener {
+	var list []Listener
+	for _, address := range s.Ops {
+		if !strings.Contains(address, "://") {
+			address = "http://" + address
+		}
+		list = append(list, Listener{Address: address, Name: opsName})
+	}
+	return list
+}
+
+// openOps opens the operations listeners, and returns what serves on them. Like the public ones they go over to a successor that is
+// ready: whoever scrapes sees the process that serves.
+func (r *runner) openOps(ctx context.Context) ([]func() error, error) {
+	var services []func() error
+	for _, l := range r.s.opsListeners() {
+		socket, _, err := l.socket()
+		if err != nil {
+			return nil, err
+		}
+		ln, err := r.p.Open(socket)
+		if err != nil {
+			return nil, err
+		}
+		secure, err := r.secure(l)
+		if err != nil {
+			return nil, err
+		}
+		r.ops = append(r.ops, ln)
+		r.log.Info("listening for operators", "generation", r.p.Generation(), "address", ln.Addr().String())
+		srv := r.httpServer(ctx, r.opsHandler())
+		if srv.TLSConfig = secure; secure == nil {
+			services = append(services, func() error { return r.p.Serve(srv, ln) })
+		} else {
+			services = append(services, func() error { return r.p.ServeTLS(srv, ln, "", "") })
+		}
+	}
+	return services, nil
+}
+
+// opsHandler answers what operators may ask on their listeners and on the admin socket. It only tells.
+func (r *runner) opsHandler() *http.ServeMux {
+	mux := http.NewServeMux()
+	mux.Handle("/livez", r.livez())
+	mux.Handle("/readyz", r.readyz(true))
+	mux.Handle("GET /metrics", r.metrics)
+	return mux
+}
