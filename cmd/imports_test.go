@@ -34,6 +34,7 @@ var directions = []struct {
 	{"updater/forge", append([]string{module + "updater/feed", module + "updater/path", module + "updater/dir"}, aboveSources...)},
 	{"cmd/app", []string{"github.com/spf13/cobra/doc", "github.com/cpuguy83/"}},
 	{"cmd/config", []string{module + "grace", module + "cmd/command", module + "release/tuf", goTUF}},
+	{"server/page", []string{module + "cmd", module + "grace", module + "release/tuf", module + "updater/", goTUF}},
 	{"server", []string{module + "cmd", module + "release/tuf", module + "updater/", goTUF}},
 	{"cmd/app/forwarded", standalone},
 	{"cmd/app/proxy", standalone},

@@ -115,7 +115,7 @@ func (h handler) change(w http.ResponseWriter, r *http.Request, rollback bool) {
 	if !h.read(w, r, &req) {
 		return
 	}
-	req.By = asker(r)
+	req.By = AskerOf(r.Context())
 	h.follow(w, r, func(ctx context.Context, events func(updater.Event)) (updater.Outcome, error) {
 		return h.b.Change(ctx, rollback, req, events)
 	})

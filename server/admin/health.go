@@ -47,7 +47,7 @@ func (h handler) health(w http.ResponseWriter, r *http.Request) {
 func (h handler) vote(w http.ResponseWriter, r *http.Request) {
 	var v Vote
 	if h.read(w, r, &v) {
-		d, err := h.b.Vote(r.Context(), asker(r), v)
+		d, err := h.b.Vote(r.Context(), AskerOf(r.Context()), v)
 		h.reply(w, d, err)
 	}
 }

@@ -10,7 +10,7 @@ import (
 func (h handler) hold(w http.ResponseWriter, r *http.Request) {
 	var hold updater.Hold
 	if h.read(w, r, &hold) {
-		if by := asker(r); hold.By == "" && by != nil {
+		if by := AskerOf(r.Context()); hold.By == "" && by != nil {
 			hold.By = by.String()
 		}
 		h.setHold(r.Context(), w, &hold)

@@ -68,9 +68,9 @@ func Guard(next http.Handler, app string, log *slog.Logger) http.Handler {
 
 type ofAsker struct{}
 
-// asker is whom Guard has let through, nil if that is not known.
-func asker(r *http.Request) *updater.Asker {
-	by, _ := r.Context().Value(ofAsker{}).(*updater.Asker)
+// AskerOf is whom Guard has let through with the request of ctx, nil if that is not known.
+func AskerOf(ctx context.Context) *updater.Asker {
+	by, _ := ctx.Value(ofAsker{}).(*updater.Asker)
 	return by
 }
 
