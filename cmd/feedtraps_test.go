@@ -7,9 +7,9 @@ import (
 	"testing"
 )
 
-// TestFeedTraps: docs/feed.md has an entry for each trap, in order, with a test, and every test that it names exists.
+// TestFeedTraps: docs/explanation/feed.md has an entry for each trap, in order, with a test, and every test that it names exists.
 func TestFeedTraps(t *testing.T) {
-	page, err := os.ReadFile("../docs/feed.md")
+	page, err := os.ReadFile("../docs/explanation/feed.md")
 	if err != nil {
 		t.Fatal(err)
 	}

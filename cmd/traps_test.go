@@ -10,9 +10,9 @@ import (
 	"testing"
 )
 
-// TestTraps: docs/traps.md has an entry for each trap, in order, and every test that it names exists.
+// TestTraps: docs/explanation/traps.md has an entry for each trap, in order, and every test that it names exists.
 func TestTraps(t *testing.T) {
-	page, err := os.ReadFile("../docs/traps.md")
+	page, err := os.ReadFile("../docs/explanation/traps.md")
 	if err != nil {
 		t.Fatal(err)
 	}

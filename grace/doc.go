@@ -118,7 +118,7 @@
 //	TimeoutStopSec=90
 //
 // ExecStop matters: after a handover systemd is not the parent of the main process, does not wait for it at a stop, and would send KILL
-// right after TERM. docs/systemd.md has the reasons of each line, and a hardened unit.
+// right after TERM. docs/howto/systemd.md has the reasons of each line, and a hardened unit.
 //
 // A socket unit of the same name keeps clients waiting, instead of refused, while the service is stopped:
 //

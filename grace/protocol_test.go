@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// TestMessageKindsAreDocumented: docs/protocol.md has a row for each kind of message, and for no other.
+// TestMessageKindsAreDocumented: docs/reference/protocol.md has a row for each kind of message, and for no other.
 func TestMessageKindsAreDocumented(t *testing.T) {
 	var code []string
 	sources, err := filepath.Glob("*.go")
@@ -21,11 +21,11 @@ func TestMessageKindsAreDocumented(t *testing.T) {
 			code = append(code, find(t, name, `(?m)^\tmsg\w+ += "([A-Z]+)"`)...)
 		}
 	}
-	page := find(t, filepath.Join("..", "docs", "protocol.md"), "(?m)^\\| `([A-Z]+)` \\|")
+	page := find(t, filepath.Join("..", "docs", "reference", "protocol.md"), "(?m)^\\| `([A-Z]+)` \\|")
 	slices.Sort(code)
 	slices.Sort(page)
 	if len(code) == 0 || !slices.Equal(code, page) {
-		t.Errorf("kinds in the code: %v\nin docs/protocol.md: %v", code, page)
+		t.Errorf("kinds in the code: %v\nin docs/reference/protocol.md: %v", code, page)
 	}
 }
 

@@ -33,7 +33,7 @@ func WithShutdownCallback(shutdownCallback func()) ServerOption {
 }
 
 // Server is an http.Server in a process that can be replaced, with the surface of beego's grace module: a program changes
-// its import and nothing else (docs/from-beego.md). All servers of a program share one [Process], which begins when the first one listens;
+// its import and nothing else (docs/howto/from-beego.md). All servers of a program share one [Process], which begins when the first one listens;
 // set [DefaultTimeout] before. New programs do as well with [ListenAndServe], or with a Process of their own.
 //
 // Serving methods return nil when this process has been replaced or stopped and has drained, and when Shutdown or Close was called on the server.

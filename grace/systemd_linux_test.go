@@ -316,7 +316,7 @@ func (m *userManager) slowRequest(addr string, seconds int) <-chan error {
 	return answer
 }
 
-// TestShippedUnit: the unit file of docs/systemd.md works, hardened as it is: reloads, a reload that is undone, and a watchdog that
+// TestShippedUnit: the unit file of docs/howto/systemd.md works, hardened as it is: reloads, a reload that is undone, and a watchdog that
 // finds a process that hangs.
 func TestShippedUnit(t *testing.T) {
 	t.Parallel()
@@ -396,11 +396,11 @@ func TestStopUnderSystemd(t *testing.T) {
 
 // TestUnitFileInTheDocs: the page shows the very file that is tested.
 func TestUnitFileInTheDocs(t *testing.T) {
-	page, err := os.ReadFile("../docs/systemd.md")
+	page, err := os.ReadFile("../docs/howto/systemd.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	if !strings.Contains(string(page), "```ini\n"+shippedUnit(t)+"```\n") {
-		t.Error("docs/systemd.md does not show release/packaging/hello.service")
+		t.Error("docs/howto/systemd.md does not show release/packaging/hello.service")
 	}
 }

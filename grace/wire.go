@@ -34,7 +34,7 @@ type message struct {
 	secret []byte // of SECRETS, instead of fields: a string cannot be wiped
 }
 
-// The kinds of protocol version 1. What a side does not know, it ignores; docs/protocol.md says which are mandatory, and what happens
+// The kinds of protocol version 1. What a side does not know, it ignores; docs/reference/protocol.md says which are mandatory, and what happens
 // when one of the others is missing.
 const (
 	msgOffer    = "OFFER"    // → protocols, generation, install path, probation, sockets

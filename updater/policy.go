@@ -48,7 +48,7 @@ type Turn struct {
 // rule finds a reason against a release, and when it will be gone, if that is known.
 type rule func(h *Host, v *Choice, r Request, now time.Time)
 
-// rules are asked in this order, and the first reason counts; docs/how-it-works.md says what each means. A program that is built not to update
+// rules are asked in this order, and the first reason counts; docs/explanation/how-it-works.md says what each means. A program that is built not to update
 // itself does not come to it.
 var rules = []rule{
 	(*Host).held,

@@ -162,7 +162,7 @@ func TestPolicy(t *testing.T) {
 	}
 }
 
-// TestPolicyOrder takes one reason after the other away from a release that has them all: they come in the order of docs/how-it-works.md.
+// TestPolicyOrder takes one reason after the other away from a release that has them all: they come in the order of docs/explanation/how-it-works.md.
 func TestPolicyOrder(t *testing.T) {
 	now := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 	c := offered("0.9.0-rc.1", "linux/arm64", 66)

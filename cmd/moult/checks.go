@@ -19,7 +19,7 @@ type check struct {
 	look func(context.Context, *inspection) []verdict
 }
 
-// checks are made in this order; docs/publishing.md says of each what to do about it.
+// checks are made in this order; docs/howto/publishing.md says of each what to do about it.
 var checks = []check{
 	{"file", "an executable, not empty, no script, not setuid", each(checkFile)},
 	{"platform", "header, build information and name agree on the platform", each(checkPlatform)},

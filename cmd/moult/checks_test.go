@@ -11,9 +11,9 @@ import (
 	"github.com/moult-go/moult/release"
 )
 
-// TestChecksAreDocumented: docs/publishing.md has a line for each check, in order.
+// TestChecksAreDocumented: docs/howto/publishing.md has a line for each check, in order.
 func TestChecksAreDocumented(t *testing.T) {
-	page, err := os.ReadFile("../../docs/publishing.md")
+	page, err := os.ReadFile("../../docs/howto/publishing.md")
 	if err != nil {
 		t.Fatal(err)
 	}

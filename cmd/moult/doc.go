@@ -14,7 +14,7 @@
 //	moult serve feed                           # over HTTP, as any static file server should
 //	moult sync feed s3://downloads/hello       # to where it is served: readers see the old feed or the new one
 //
-// Any web server, bucket or CDN serves it: docs/hosting.md.
+// Any web server, bucket or CDN serves it: docs/howto/hosting.md.
 //
 // Results go to standard output, everything else to standard error. With --json standard output is one document with a schema number,
 // of a failure as well. A failure ends with a hint. The exit code is 0 when it is done, 1 when it failed and nothing was changed, 2 for

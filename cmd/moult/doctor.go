@@ -135,7 +135,7 @@ func renewHint(role string) string {
 	case "targets":
 		return "moult refresh, where the targets key is"
 	}
-	return "moult refresh, every day on a timer: docs/freshness.md"
+	return "moult refresh, every day on a timer: docs/howto/freshness.md"
 }
 
 func daysText(d time.Duration) string {

@@ -113,7 +113,7 @@ func (d *doctor) lookAtTimestamp(ctx context.Context, p *probe) error {
 		}
 	}
 	if age := maxAge(res.Header.Get("Cache-Control")); age > maxTimestampAge {
-		d.warn("cache-timestamp", "Cache-Control: no-cache (or max-age of at most 60) for timestamp.json: docs/hosting.md", "timestamp.json may be cached for %s", age)
+		d.warn("cache-timestamp", "Cache-Control: no-cache (or max-age of at most 60) for timestamp.json: docs/howto/hosting.md", "timestamp.json may be cached for %s", age)
 	} else {
 		d.ok("cache-timestamp", "timestamp.json is not held for long")
 	}
@@ -144,7 +144,7 @@ func (d *doctor) lookAtImmutable(ctx context.Context, p *probe) error {
 		return fmt.Errorf("get %s: status %d", name, res.StatusCode)
 	}
 	if age := maxAge(res.Header.Get("Cache-Control")); age < 24*time.Hour {
-		d.warn("cache-immutable", "Cache-Control: public, max-age=31536000, immutable for all but timestamp.json: docs/hosting.md", "%s may be cached for %s only", name, age)
+		d.warn("cache-immutable", "Cache-Control: public, max-age=31536000, immutable for all but timestamp.json: docs/howto/hosting.md", "%s may be cached for %s only", name, age)
 	} else {
 		d.ok("cache-immutable", "files that never change are cached")
 	}

@@ -14,17 +14,17 @@ import (
 	"time"
 )
 
-// nginxBlock is the configuration that docs/hosting.md shows.
+// nginxBlock is the configuration that docs/howto/hosting.md shows.
 func nginxBlock(t *testing.T) string {
 	t.Helper()
-	b, err := os.ReadFile("../../docs/hosting.md")
+	b, err := os.ReadFile("../../docs/howto/hosting.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, rest, ok := strings.Cut(string(b), "```nginx\n")
 	block, _, closed := strings.Cut(rest, "```")
 	if !ok || !closed {
-		t.Fatal("docs/hosting.md has no nginx configuration")
+		t.Fatal("docs/howto/hosting.md has no nginx configuration")
 	}
 	return block
 }
@@ -96,7 +96,7 @@ http {
 	return "http://" + addr + "/hello", stop
 }
 
-// What docs/hosting.md says of nginx is true: the client that servers use finds a feed, an unchanged check is a 404 and a 304.
+// What docs/howto/hosting.md says of nginx is true: the client that servers use finds a feed, an unchanged check is a 404 and a 304.
 func TestNginx(t *testing.T) {
 	block := nginxBlock(t)
 	r := smallFeed(t)

@@ -12,7 +12,7 @@ var update = flag.Bool("update", false, "write the generated pages anew")
 
 //go:generate go test -run ^TestReference$ -update .
 
-// TestReference keeps docs/moult.md what `moult help` says.
+// TestReference keeps docs/reference/moult.md what `moult help` says.
 func TestReference(t *testing.T) {
 	page := reference.Markdown(newRoot(), "The publisher's tool, command by command. This page is generated from the program's own help. Every command takes --json and\nthen prints one document.")
 	if stale, err := reference.Keep("../../docs/reference", map[string][]byte{"moult.md": page}, *update); err != nil || len(stale) > 0 {

@@ -23,7 +23,7 @@ func newServe() *cobra.Command {
 		Use:   "serve DIR",
 		Short: "Serve a feed over HTTP, as a static file server should",
 		Long: `Serve the feed in DIR: its files and nothing else, with the headers that caches need, strong ETags and ranges. Requests are logged on standard
-error. It stops at INT or TERM, and lets downloads go on for 10 seconds. Any web server does as well: docs/hosting.md.`,
+error. It stops at INT or TERM, and lets downloads go on for 10 seconds. Any web server does as well: docs/howto/hosting.md.`,
 		Example: "  moult serve feed --listen localhost:8000",
 		Args:    nArgs(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {

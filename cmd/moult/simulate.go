@@ -17,7 +17,7 @@ import (
 var defaultCost = fleet.Cost{Up: 2000, Down: 1750, Signed: 500}
 
 func newSimulate() *cobra.Command {
-	// The sizes of payloads are those of node_exporter 1.9.1 (zstd -19, plain delta from 1.9.0); the rest is in docs/scale.md.
+	// The sizes of payloads are those of node_exporter 1.9.1 (zstd -19, plain delta from 1.9.0); the rest is in docs/explanation/scale.md.
 	s := fleet.Study{Cost: defaultCost, Full: 5_200_000, Delta: 145_000}
 	var plots string
 	var curves []string
@@ -27,7 +27,7 @@ func newSimulate() *cobra.Command {
 		Long: `Simulate a fleet of hosts in virtual time, with the code that servers run: when they check, and what they take.
 
 Three tables: days without a release (requests, bytes, the work of a CDN's copies), a good release by several curves, and a bad one that is halted
-after several reaction times. The same --seed gives the same figures. docs/scale.md explains them.`,
+after several reaction times. The same --seed gives the same figures. docs/explanation/scale.md explains them.`,
 		Example: "  moult simulate --hosts 1000000 --interval 1h,6h,24h --plot plots",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

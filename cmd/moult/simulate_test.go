@@ -132,13 +132,13 @@ func TestSimulate(t *testing.T) {
 	}
 }
 
-// TestScalePage: the tables of docs/scale.md are what the command in it prints, and its plots what that draws. Each interval is a simulation of its own, so
+// TestScalePage: the tables of docs/explanation/scale.md are what the command in it prints, and its plots what that draws. Each interval is a simulation of its own, so
 // that a short run may leave the long ones out.
 func TestScalePage(t *testing.T) {
 	if testing.Short() {
 		t.Skip("some seconds")
 	}
-	const docs = "../../docs"
+	const docs = "../../docs/explanation"
 	b, err := os.ReadFile(docs + "/scale.md")
 	if err != nil {
 		t.Fatal(err)
@@ -149,7 +149,7 @@ func TestScalePage(t *testing.T) {
 	args, full, dir := strings.Fields(line), os.Getenv("MOULT_PROMISES") == "full", t.TempDir()
 	for i, a := range args {
 		switch {
-		case a == "docs/scale":
+		case a == "docs/explanation/scale":
 			args[i] = dir
 		case a == "1h,6h,24h" && !full:
 			args[i] = "24h"

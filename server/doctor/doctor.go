@@ -92,7 +92,7 @@ func or[T comparable](v, otherwise T) T {
 	return v
 }
 
-// checks are made in this order; docs/doctor.md says of each what it is about.
+// checks are made in this order; docs/reference/doctor.md says of each what it is about.
 var checks = []struct {
 	name string
 	of   func(*facts) []Finding

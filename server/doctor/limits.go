@@ -57,7 +57,7 @@ func (f *facts) memory() []Finding {
 	if f.process == nil || f.process.rss == 0 || f.file == nil {
 		return nil
 	}
-	child := 3*uint64(f.file.size) + 32<<20 // as docs/measurements.md has it
+	child := 3*uint64(f.file.size) + 32<<20 // as docs/explanation/measurements.md has it
 	need := max(2*f.process.rss, f.process.rss+child)
 	found := fmt.Sprintf("the server has %d MB in memory; two of it, or one and the child that stages an update, need about %d MB", f.process.rss>>20, need>>20)
 	mend := fmt.Sprintf("raise the limit of the control group to %d MB or more", need>>20)

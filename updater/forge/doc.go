@@ -4,7 +4,7 @@
 //	Source: forge.GitHub("moult-go/hello", forge.Options{MinisignKey: key}),
 //
 // Which of the files is taken, and why it is trusted, is in package updater/assets. The forge itself is not trusted: it may be down, lie, or
-// have been broken into. What it can do is withhold a newer release; docs/sources.md says what protects from what.
+// have been broken into. What it can do is withhold a newer release; docs/howto/sources.md says what protects from what.
 //
 // # What a check costs
 //

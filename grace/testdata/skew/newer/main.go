@@ -1,5 +1,5 @@
 // Command newer is a server of a future release: it speaks versions 1 to 9 of the handover protocol, 9 by preference, and does
-// everything that the rules of evolution in docs/protocol.md allow it towards a version 1: kinds, fields, networks and descriptors
+// everything that the rules of evolution in docs/reference/protocol.md allow it towards a version 1: kinds, fields, networks and descriptors
 // that nobody knows yet, bodies that are no query, and nothing that is optional. It imports nothing of this module.
 //
 // With NEWER_OLDEST=2 in its environment it does not speak version 1 any more.

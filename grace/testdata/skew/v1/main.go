@@ -1,5 +1,5 @@
 // Command v1 is a server that speaks version 1 of the handover protocol as the first release does, and of it only what is
-// mandatory (docs/protocol.md). It imports nothing of this module: it is a copy of what goes over the wire.
+// mandatory (docs/reference/protocol.md). It imports nothing of this module: it is a copy of what goes over the wire.
 //
 // Once that release is out, this directory is never edited again. The next version of the protocol adds a sibling.
 package main
