@@ -31,7 +31,7 @@ func (r *runner) openUpdater(open func(updater.Options) (engine, error)) {
 		Channel: r.s.Channel, Constraint: r.s.Constraint, Windows: r.s.Windows, Interval: r.s.Interval,
 		Disabled: r.s.Disabled, IgnorePackageManager: r.s.IgnorePackageManager,
 		InstallPath: r.p.InstallPath(), StateDir: r.s.StateDir,
-		Handover: handover{r.p, r.mayHandOver, r.ledger.committing}, Logger: r.log, ReplaceFirst: r.s.ReplaceFirst,
+		Handover: handoverOf(handover{r.p, r.mayHandOver, r.ledger.committing}), Logger: r.log, ReplaceFirst: r.s.ReplaceFirst,
 		KeepVersions: r.s.KeepVersions, KeepBytes: r.s.KeepBytes,
 		FollowInstalled: r.s.FollowInstalled,
 		Progress:        r.tellProgress, Ended: r.tellEnd,

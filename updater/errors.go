@@ -20,7 +20,7 @@ const (
 	Permission   Class = "permission"    // 5: directory not writable, unsafe, or read-only; owned by a package manager
 	Busy         Class = "busy"          // 6: another upgrade is under way
 	Undone       Class = "undone"        // 7: taken back on probation
-	NotRestarted Class = "not-restarted" // 8: replaced, but the running server was not restarted
+	NotRestarted Class = "not-restarted" // 8: replaced, but the running server was not restarted: nothing could be handed over or put back
 	Temporary    Class = "temporary"     // 75: network, rate limit, disk
 )
 

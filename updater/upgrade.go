@@ -264,6 +264,9 @@ func (u *Updater) finish(ctx context.Context, r Request, t *trial, err error) (O
 	} else if v.blame {
 		u.state.blame(t.build, v.counts, u.interval(), u.now())
 	}
+	if t.onDisk && u.o.Handover != nil { // and could not be put back
+		e = &Error{NotRestarted, e.Reason, e.Err}
+	}
 	if u.state.Phase == journalRollingBack {
 		return Outcome{}, e // the previous version is not back yet: recovery has the last word
 	}

@@ -263,7 +263,9 @@ func TestReplaceFirstLeavesWhatSomeoneElseHasPut(t *testing.T) {
 	})
 	b.lock()
 	b.source.offer("9.9.2-good", candidate(t, "9.9.2-good"))
-	if _, err := b.Upgrade(t.Context(), Request{}); err == nil || !strings.Contains(err.Error(), "someone else") {
+	_, err := b.Upgrade(t.Context(), Request{})
+	wantError(t, err, NotRestarted, "because")
+	if !strings.Contains(err.Error(), "someone else") {
 		t.Errorf("%v", err)
 	}
 	if b.installed() != theirs {

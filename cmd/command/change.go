@@ -82,6 +82,10 @@ func (ch *change) run(cmd *cobra.Command, c cli, t target,
 	if err != nil {
 		return lost(ctx, t, err)
 	}
+	if _, ok := t.(remote); ok && out.Changed && !out.Restarted { // it has no way to hand over
+		return &admin.Failure{Class: updater.NotRestarted, Reason: "no-handover", Serving: out.From,
+			Message: fmt.Sprintf("%s is installed, and the running server was not restarted", out.To)}
+	}
 	return ch.print(cmd, c, t, out)
 }
 

@@ -30,6 +30,7 @@ type running struct {
 	err           error // of every attempt
 	asked         []admin.Request
 
+	stays    bool // cannot hand over
 	hold     *updater.Hold
 	cleared  []string
 	settings []admin.Setting
@@ -56,7 +57,7 @@ func (r *running) Change(_ context.Context, rollback bool, req admin.Request, ev
 	if r.err != nil {
 		return updater.Outcome{}, r.err
 	}
-	return updater.Outcome{Changed: true, From: "1.0.0", To: "1.1.0", Restarted: true}, nil
+	return updater.Outcome{Changed: true, From: "1.0.0", To: "1.1.0", Restarted: !r.stays}, nil
 }
 
 func (r *running) Hold(_ context.Context, h *updater.Hold) error {

@@ -115,3 +115,13 @@ func TestEveryCommandExplainsItself(t *testing.T) {
 		}
 	}
 }
+
+// TestNotRestarted: a server that cannot hand over has replaced its executable, and serves on.
+func TestNotRestarted(t *testing.T) {
+	r := &running{t: t, state: stateDir(t), check: available, stays: true}
+	r.run("abc")
+	code, out, errs := told(server.Service{StateDir: r.state}, "upgrade", "--yes", "--progress=none")
+	if want := "hello 1.0.0 is serving; restart the server yourself: kill -HUP its process\n"; code != 8 || out != "" || !strings.HasSuffix(errs, want) {
+		t.Errorf("%d, %q, %q", code, out, errs)
+	}
+}
