@@ -111,7 +111,9 @@ func TestDelta(t *testing.T) {
 	if s := log.String(); !strings.Contains(s, "msg=staged version=1.1.0 payload=delta bytes=14 full=41") || b.source.fetched != 1 {
 		t.Errorf("%d payloads fetched; log:\n%s", b.source.fetched, s)
 	}
-	if !slices.Contains(seen, Event{Phase: PhaseFetch, Version: "1.1.0", Total: 14, Message: "delta"}) {
+	if !slices.ContainsFunc(seen, func(e Event) bool {
+		return e == Event{Phase: PhaseFetch, Attempt: e.Attempt, Version: "1.1.0", Total: 14, Message: "delta"}
+	}) {
 		t.Errorf("events %v", seen)
 	}
 }
