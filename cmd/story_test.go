@@ -4,6 +4,7 @@ package cmd_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -91,6 +93,7 @@ func TestMain(m *testing.M) {
 //	alone                    waits until one process of each server is left
 //	stop                     sends TERM to the first process of the line and waits until none is left
 //	killall, killfirst       kill -9, of all processes or of the first
+//	killoldest, killlast     kill -9, of the oldest process that is left or of the youngest
 //	servefeed DIR            serves a feed with cmd/app, on $feed
 //	forge TAG VERSION        publishes that build on a forge like Gitea, on $forge, in an archive with signed checksums
 //	supervise ARG…           starts the server like serve, and again whenever it is gone, until unsupervise or the end; does not wait
@@ -130,7 +133,7 @@ func TestStories(t *testing.T) {
 			"serve": command((*story).serve), "instance": command((*story).instance), "load": command((*story).startLoad), "lost": command((*story).lost),
 			"serves": command((*story).serves), "log": command((*story).logs), "exits": command((*story).exits),
 			"signal": command((*story).signal), "alone": command((*story).alone), "stop": command((*story).stop),
-			"killall": command((*story).killAll), "killfirst": command((*story).killFirst), "servefeed": command((*story).serveFeed), "forge": command((*story).forge),
+			"killall": command((*story).killAll), "killfirst": command((*story).killFirst), "killoldest": command((*story).killOldest), "killlast": command((*story).killLast), "servefeed": command((*story).serveFeed), "forge": command((*story).forge),
 			"supervise": command((*story).supervise), "unsupervise": command((*story).unsupervise), "started": command((*story).started),
 			"spoil": command((*story).spoil), "unlink": command((*story).unlink), "restore": command((*story).restore),
 			"age": command((*story).age), "skew": command((*story).skew),
@@ -219,7 +222,19 @@ func (s *story) pids() (list []int) {
 			list = append(list, pid)
 		}
 	}
+	slices.SortFunc(list, func(a, b int) int { return cmp.Compare(startOf(a), startOf(b)) })
 	return list
+}
+
+// startOf is when a process was started, in the kernel's ticks.
+func startOf(pid int) int {
+	stat, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	_, after, _ := strings.Cut(string(stat), ") ")
+	if fields := strings.Fields(after); len(fields) > 19 {
+		start, _ := strconv.Atoi(fields[19])
+		return start
+	}
+	return 0
 }
 
 func (s *story) run(name string, args ...string) error {
@@ -447,6 +462,15 @@ func (s *story) killAll(*testscript.TestScript, []string) error {
 
 func (s *story) killFirst(*testscript.TestScript, []string) error {
 	return s.cmd.Process.Signal(syscall.SIGKILL)
+}
+
+func (s *story) killOldest(*testscript.TestScript, []string) error {
+	return syscall.Kill(s.pids()[0], syscall.SIGKILL)
+}
+
+func (s *story) killLast(*testscript.TestScript, []string) error {
+	pids := s.pids()
+	return syscall.Kill(pids[len(pids)-1], syscall.SIGKILL)
 }
 
 func (s *story) allGone() error {

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/moult-go/moult/grace"
 	"github.com/moult-go/moult/updater"
@@ -21,7 +22,7 @@ func (r *runner) Restart(ctx context.Context, events func(updater.Event)) (updat
 	}
 	return r.attend(events, func(a *attempt) (updater.Outcome, error) {
 		if err := r.restart(context.WithoutCancel(ctx), a.tell); err != nil {
-			return updater.Outcome{}, restartFailure(err)
+			return updater.Outcome{}, r.restartFailure(err)
 		}
 		out := updater.Outcome{From: r.s.Version, To: a.successor(), Restarted: true}
 		out.Changed = out.To != out.From
@@ -67,17 +68,28 @@ func isStop(err error) bool {
 }
 
 // restartFailure gives a failed handover the class and the reason that it has in an upgrade.
-func restartFailure(err error) error {
+func (r *runner) restartFailure(err error) error {
 	var e *grace.HandoverError
 	if !errors.As(err, &e) {
 		return err
 	}
-	f := &updater.Error{Class: updater.Failed, Reason: e.Reason(), Err: err}
-	switch {
-	case !e.Verdict():
-		f.Reason = "interrupted"
-	case e.Undone():
+	if !e.Verdict() {
+		return &updater.Error{Class: updater.Failed, Reason: "interrupted", Err: err}
+	}
+	f := &updater.Error{Class: updater.Failed, Reason: e.Reason(),
+		Err: &advice{err, fmt.Sprintf("what stands at its path failed; to put the version back that serves: %s rollback", r.s.Name)}}
+	if e.Undone() {
 		f.Class = updater.Undone
 	}
 	return f
 }
+
+// advice is an error that knows what to do next.
+type advice struct {
+	error
+	hint string
+}
+
+// Hint says it.
+func (a *advice) Hint() string  { return a.hint }
+func (a *advice) Unwrap() error { return a.error }

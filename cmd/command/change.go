@@ -23,6 +23,10 @@ type change struct {
 
 func (ch *change) flags(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&ch.yes, "yes", false, "do not ask")
+	ch.outputFlags(cmd)
+}
+
+func (ch *change) outputFlags(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&ch.json, "json", false, "print one JSON document; progress stays on standard error")
 	cmd.Flags().StringVar(&ch.progress, "progress", progressAuto, "auto (a bar on a terminal, lines elsewhere), plain, none, or json: a document a line on standard output, the outcome last")
 }
@@ -80,7 +84,10 @@ func (ch *change) run(cmd *cobra.Command, c cli, t target,
 	out, err := do(ctx, r, p.show)
 	p.end()
 	if err != nil {
-		return lost(ctx, t, err)
+		out, err = lost(ctx, t, err)
+	}
+	if err != nil {
+		return err
 	}
 	if _, ok := t.(remote); ok && out.Changed && !out.Restarted { // it has no way to hand over
 		return &admin.Failure{Class: updater.NotRestarted, Reason: "no-handover", Serving: out.From,
@@ -99,6 +106,8 @@ func (ch *change) print(cmd *cobra.Command, c cli, t target, out updater.Outcome
 	}
 	var err error
 	switch {
+	case !out.Changed && out.Restarted:
+		_, err = fmt.Fprintf(w, "%s %s restarted, and serving\n", c.s.Name, out.From)
 	case !out.Changed:
 		_, err = fmt.Fprintf(w, "%s %s is current\n", c.s.Name, out.From)
 	case out.Restarted:

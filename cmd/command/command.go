@@ -77,7 +77,7 @@ func newCommands(s server.Service) []*cobra.Command {
 		s.Version = "dev"
 	}
 	c := cli{s: s}
-	list := []*cobra.Command{c.serve(), c.upgrade(), c.check(), c.status(), c.rollback(), c.hold(), c.unhold(), c.quarantine(),
+	list := []*cobra.Command{c.serve(), c.restart(), c.drain(), c.logLevel(), c.upgrade(), c.check(), c.status(), c.rollback(), c.hold(), c.unhold(), c.quarantine(),
 		c.history(), c.config(), c.doctor(), c.healthcheck(), c.verify(), c.version()}
 	for _, cmd := range list {
 		explained(cmd)

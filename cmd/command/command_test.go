@@ -60,6 +60,24 @@ func (r *running) Change(_ context.Context, rollback bool, req admin.Request, ev
 	return updater.Outcome{Changed: true, From: "1.0.0", To: "1.1.0", Restarted: !r.stays}, nil
 }
 
+func (r *running) Restart(_ context.Context, events func(updater.Event)) (updater.Outcome, error) {
+	events(updater.Event{Phase: updater.PhaseProbation, Version: "1.0.0"})
+	return updater.Outcome{From: "1.0.0", To: "1.0.0", Restarted: true}, r.err
+}
+
+func (r *running) Drain(d admin.Drain) (admin.Drained, error) {
+	if d.Undo {
+		return admin.Drained{PID: 7}, r.err
+	}
+	return admin.Drained{PID: 7, StopsAt: time.Now().Add(time.Duration(d.Delay)), Deadline: time.Now().Add(-time.Hour)}, r.err
+}
+
+func (r *running) LogLevel() (admin.LogLevel, error) { return admin.LogLevel{Level: "INFO"}, r.err }
+
+func (r *running) SetLogLevel(l admin.SetLogLevel) (admin.LogLevel, error) {
+	return admin.LogLevel{Level: l.Level + "\x1b", Usual: "INFO", Until: time.Now().Add(time.Duration(l.For))}, r.err
+}
+
 func (r *running) Hold(_ context.Context, h *updater.Hold) error {
 	r.hold = h
 	return r.err
@@ -184,6 +202,15 @@ func TestCommands(t *testing.T) {
 		{"quarantine word", available, nil, "quarantine cleer", 2, "", ""},
 		{"history", available, nil, "history", 0, "1970-01-01T00:00:00Z  upgrade  1.0.0 → 1.1.0  u-1  rolled-back: crashed[2J\n", ""},
 		{"history fails", available, errors.New("odd"), "history", 1, "", ""},
+		{"restart", available, nil, "restart", 0, "hello 1.0.0 restarted, and serving\n", "probation 1.0.0\n"},
+		{"restart undone", available, undone, "restart --json", 7, `"class": "undone"`, ""},
+		{"drain", available, nil, "drain --delay 10s --no-wait", 0, "hello stops at ", ""},
+		{"drain without end", available, nil, "drain", 1, "", "hello stops at "},
+		{"drain undone", available, nil, "drain --undo", 0, "hello goes on serving\n", ""},
+		{"drain backwards", available, nil, "drain --delay -1s", 2, "", ""},
+		{"log level", available, nil, "log-level", 0, "hello logs INFO\n", ""},
+		{"log level for a while", available, nil, "log-level debug --for 10m", 0, "hello logs DEBUG until ", ""},
+		{"log level unknown", available, nil, "log-level loud", 2, "", ""},
 		{"instance", available, nil, "status --instance other", 2, "", ""},
 		{"argument", available, nil, "check 1.1.0", 2, "", ""},
 		{"flag", available, nil, "check --bogus", 2, "", ""},

@@ -1,5 +1,5 @@
-// Package command is the command line of a server that updates itself: serve, upgrade, check, status,
-// rollback, hold, unhold, quarantine, history, config, doctor, healthcheck, verify and version, for any [server.Service], with completion for four shells.
+// Package command is the command line of a server that updates itself: serve, restart, drain, log-level, upgrade, check,
+// status, rollback, hold, unhold, quarantine, history, config, doctor, healthcheck, verify and version, for any [server.Service], with completion for four shells.
 //
 //	func main() {
 //		command.Main(server.Service{
@@ -19,7 +19,8 @@
 // All but serve and version look for the running server of this executable: in the state directory
 // beside it (--state-dir names another one) lies the path of its admin socket. If one runs, it does the work, and
 // the command follows it to the verdict of the probation. If more than one runs, --instance says which. If
-// none runs, upgrade and rollback replace the executable alone, and hold, unhold and quarantine write to the same state, all under the same lock.
+// none runs, upgrade and rollback replace the executable alone, and hold, unhold and quarantine write to the same state, all under the same lock. A
+// command that follows an upgrade, a rollback or a restart gets the verdict even if the process that it has asked is killed meanwhile.
 //
 // # Configuration
 //

@@ -99,5 +99,20 @@ func (w *where) server() (*client.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return client.New(in.Admin), nil
+	cl := client.New(in.Admin)
+	cl.Locate = func() (string, error) {
+		in, err := w.locate()
+		return in.Admin, err
+	}
+	return cl, nil
+}
+
+// running is the running server, which there must be.
+func (c cli) running(w *where) (remote, error) {
+	cl, err := w.server()
+	if cl == nil && err == nil {
+		err = &admin.Failure{Class: updater.Failed, Reason: "not-running", Message: errNotRunning.Error(),
+			Hint: fmt.Sprintf("to start one: %s serve", c.s.Name)}
+	}
+	return c.remote(cl, w), err
 }

@@ -1,7 +1,6 @@
 package command
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -11,7 +10,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/moult-go/moult/server/admin"
-	"github.com/moult-go/moult/server/client"
 	"github.com/moult-go/moult/updater"
 )
 
@@ -31,15 +29,11 @@ the next one. It is the first thing to type when something looks wrong; the serv
 	w.flags(cmd, c)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON document")
 	cmd.RunE = c.runE(&asJSON, func(cmd *cobra.Command, _ []string) error {
-		in, err := w.locate()
-		if errors.Is(err, errNotRunning) {
-			return &admin.Failure{Class: updater.Failed, Reason: "not-running", Message: err.Error(),
-				Hint: fmt.Sprintf("to start one: %s serve", c.s.Name)}
-		}
+		t, err := c.running(&w)
 		if err != nil {
 			return err
 		}
-		st, err := client.New(in.Admin).Status(cmd.Context())
+		st, err := t.Status(cmd.Context())
 		if err != nil {
 			return err
 		}

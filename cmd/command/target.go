@@ -43,7 +43,7 @@ func (c cli) target(cmd *cobra.Command, w *where, source *sourceFlags, change bo
 		if source != nil && source.given() {
 			fmt.Fprintln(cmd.ErrOrStderr(), "the running server looks where it was told to; the flags that name a source are for when there is none")
 		}
-		return remote{running}, nil
+		return c.remote(running, w), nil
 	}
 	s := c.s
 	s.StateDir = w.stateDir
@@ -58,6 +58,15 @@ func (c cli) target(cmd *cobra.Command, w *where, source *sourceFlags, change bo
 // remote is a running server.
 type remote struct {
 	*client.Client
+	disk func() (*alone, error) // what it leaves behind
+}
+
+func (c cli) remote(cl *client.Client, w *where) remote {
+	return remote{cl, func() (*alone, error) {
+		s := c.s
+		s.StateDir = w.stateDir
+		return newAlone(s, false)
+	}}
 }
 
 // serving asks again, after whatever happened.
@@ -145,11 +154,35 @@ func (a *alone) serving(context.Context) string { return "" }
 
 func (a *alone) close() error { return a.u.Unlock() }
 
-// lost turns a connection that broke off into a failure that says how things stand.
-func lost(ctx context.Context, t target, err error) error {
+// lost turns a connection that broke off for good into what the disk says of the attempt, or into a failure that says how things stand.
+func lost(ctx context.Context, t target, err error) (updater.Outcome, error) {
 	var cut *client.CutError
 	if !errors.As(err, &cut) {
-		return err
+		return updater.Outcome{}, err
 	}
-	return &admin.Failure{Class: updater.Failed, Reason: "connection-lost", Message: cut.Error(), Serving: t.serving(ctx)}
+	f := &admin.Failure{Class: updater.Failed, Reason: "connection-lost", Message: cut.Error(), Serving: t.serving(ctx)}
+	r, ok := t.(remote)
+	if !ok || f.Serving != "" || cut.Attempt == "" {
+		return updater.Outcome{}, f
+	}
+	a, err := r.disk()
+	if err != nil {
+		return updater.Outcome{}, f
+	}
+	return a.ended(cut.Attempt, f)
+}
+
+// ended is how an attempt ended whose server is gone; f is what is said if the disk says nothing.
+func (a *alone) ended(id string, f *admin.Failure) (updater.Outcome, error) {
+	list, err := a.u.History()
+	if err != nil {
+		return updater.Outcome{}, f
+	}
+	for _, one := range list {
+		if one.ID == id {
+			return client.Ended(a.app, "", one)
+		}
+	}
+	f.Reason, f.Hint = "interrupted", fmt.Sprintf("no server is running; the next one serves what is installed: %s serve", a.app)
+	return updater.Outcome{}, f
 }

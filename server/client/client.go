@@ -7,8 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"time"
@@ -86,7 +89,8 @@ func (c *Client) lookAround() {
 // CutError is an upgrade, a rollback or a restart whose connection ended before its outcome was told, and whose end could not be learned from
 // anybody else either.
 type CutError struct {
-	Err error
+	Attempt string // its ID, if that is known
+	Err     error
 }
 
 func (e *CutError) Error() string {
@@ -153,6 +157,20 @@ func (c *Client) Drain(ctx context.Context, d admin.Drain) (admin.Drained, error
 	var drained admin.Drained
 	err := c.one(ctx, http.MethodPost, "drain", d, &drained)
 	return drained, err
+}
+
+// Stopped returns when the server has ended that was asked to drain: it takes the directory of its socket away last. One that is killed does not.
+func (c *Client) Stopped(ctx context.Context) error {
+	for dir := filepath.Dir(c.socket()); ; {
+		if _, err := os.Lstat(dir); errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		select {
+		case <-time.After(redial):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 }
 
 // Hold keeps updates from being applied, and returns how they are held now.

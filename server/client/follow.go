@@ -31,6 +31,7 @@ func (c *Client) follow(ctx context.Context, what string, r admin.Request, event
 	var last updater.Event
 	out, err := c.stream(ctx, what, r, func(e updater.Event) { last = e; events(e) })
 	if cut := new(CutError); errors.As(err, &cut) && last.Attempt != "" && ctx.Err() == nil {
+		cut.Attempt = last.Attempt
 		return c.ended(ctx, last, cut, events)
 	}
 	return out, err
@@ -43,7 +44,7 @@ func (c *Client) stream(ctx context.Context, what string, body any, events func(
 		if op := new(net.OpError); errors.As(err, &op) && op.Op == "dial" {
 			return updater.Outcome{}, fmt.Errorf("ask the server for %s: %w", what, err)
 		}
-		return updater.Outcome{}, &CutError{err}
+		return updater.Outcome{}, &CutError{Err: err}
 	}
 	defer resp.Body.Close()
 	d := json.NewDecoder(io.LimitReader(resp.Body, maxStream))
@@ -53,7 +54,7 @@ func (c *Client) stream(ctx context.Context, what string, body any, events func(
 	for {
 		var l admin.Line
 		if err := d.Decode(&l); err != nil {
-			return updater.Outcome{}, &CutError{err}
+			return updater.Outcome{}, &CutError{Err: err}
 		}
 		switch {
 		case l.Error != nil:
