@@ -10,6 +10,7 @@ var (
 	name     = "app" // what packages call it
 	version  = "dev"
 	disabled = "" // by who distributes it otherwise: what to do instead of updating itself
+	stateDir = "" // likewise, where the place beside the executable cannot be written
 )
 
 func main() {
@@ -19,5 +20,5 @@ func main() {
 
 // service describes what a serves.
 func service(a *app) server.Service {
-	return server.Service{Name: name, Version: version, Disabled: disabled, Flags: a.flags, Start: a.start, OnReady: fault.onReady}
+	return server.Service{Name: name, Version: version, Disabled: disabled, StateDir: stateDir, Flags: a.flags, Start: a.start, OnReady: fault.onReady}
 }

@@ -68,3 +68,23 @@ func TestHealthcheck(t *testing.T) {
 		}
 	}
 }
+
+func TestReadyURL(t *testing.T) {
+	for _, tt := range []struct {
+		listen []string
+		tls    bool
+		want   string
+	}{
+		{[]string{"localhost:8080"}, false, "http://localhost:8080/readyz"},
+		{[]string{"unix:/run/x", ":8080"}, false, "http://127.0.0.1:8080/readyz"},
+		{[]string{"0.0.0.0:80"}, false, "http://127.0.0.1:80/readyz"},
+		{[]string{"[::]:80"}, false, "http://[::1]:80/readyz"},
+		{[]string{":443", "http://:80"}, true, "http://127.0.0.1:80/readyz"},
+		{[]string{":443"}, true, ""},
+		{[]string{"unix:/run/x"}, false, ""},
+	} {
+		if got := readyURL(tt.listen, tt.tls); got != tt.want {
+			t.Errorf("%v, TLS %v: %q, want %q", tt.listen, tt.tls, got, tt.want)
+		}
+	}
+}

@@ -36,8 +36,8 @@ var programs = sync.OnceValues(func() (string, error) {
 	buildDir = dir
 	for name, flags := range map[string]string{
 		"1.0.0": "-X main.version=1.0.0", "2.0.0": "-X main.version=2.0.0", "3.0.0": "-X main.version=3.0.0",
-		"packaged-1.0.0": "-X main.version=1.0.0 -X 'main.disabled=" + packaged + "'",
-		"packaged-1.1.0": "-X main.version=1.1.0 -X 'main.disabled=" + packaged + "'",
+		"packaged-1.0.0": "-X main.version=1.0.0 -X main.stateDir=/var/lib/hello -X 'main.disabled=" + packaged + "'",
+		"packaged-1.1.0": "-X main.version=1.1.0 -X main.stateDir=/var/lib/hello -X 'main.disabled=" + packaged + "'",
 	} {
 		cmd := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w -X main.name=hello "+flags, "-o", filepath.Join(dir, name), "./cmd/app")
 		cmd.Dir, cmd.Env = "../..", append(os.Environ(), "CGO_ENABLED=0")

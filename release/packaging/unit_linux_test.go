@@ -66,6 +66,8 @@ type manager struct {
 	pid  int
 	home string
 	addr string
+	exe  string   // of the service
+	env  []string // of those who look at it
 }
 
 // enter is the shell's part: what systemd expects to find on a booted machine.
@@ -92,7 +94,7 @@ func startManager(t *testing.T) *manager {
 	}
 	look(t, "systemctl")
 	look(t, "nsenter")
-	m := &manager{t: t, home: t.TempDir(), addr: freeAddress(t)}
+	m := &manager{t: t, home: t.TempDir(), addr: freeAddress(t), exe: "/opt/hello/hello"}
 	logFile, err := os.Create(filepath.Join(m.home, "log"))
 	if err != nil {
 		t.Fatal(err)
@@ -192,14 +194,23 @@ func (m *manager) show(property string) string {
 // hello runs the installed program where the service runs, with its exit code.
 func (m *manager) hello(args ...string) (string, int) {
 	m.t.Helper()
-	cmd := exec.Command("nsenter", append([]string{"--target", strconv.Itoa(m.pid), "--mount", "/opt/hello/hello"}, args...)...)
-	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "XDG_RUNTIME_DIR=/run/manager"}
-	out, err := cmd.Output()
+	out, err := m.inside(append([]string{m.exe}, args...)...)
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
 		m.t.Fatal(err)
 	}
-	return string(out), cmd.ProcessState.ExitCode()
+	if exit != nil {
+		return out, exit.ExitCode()
+	}
+	return out, 0
+}
+
+// inside runs a command as the manager sees the file system.
+func (m *manager) inside(args ...string) (string, error) {
+	cmd := exec.Command("nsenter", append([]string{"--target", strconv.Itoa(m.pid), "--mount"}, args...)...)
+	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "XDG_RUNTIME_DIR=/run/manager"}, m.env...)
+	out, err := cmd.Output()
+	return string(out), err
 }
 
 // start runs the unit of this directory, with lines of the test's own. A user's manager cannot change the user.
