@@ -13,6 +13,7 @@ import (
 
 	"github.com/moult-go/moult/grace"
 	"github.com/moult-go/moult/server/admin"
+	"github.com/moult-go/moult/server/page"
 )
 
 const (
@@ -56,10 +57,10 @@ func (r *runner) openAdmin() (net.Listener, error) {
 
 // adminServer answers on the admin socket.
 func (r *runner) adminServer(ctx context.Context) *http.Server {
-	mux := r.opsHandler()
+	mux := r.opsHandler(page.Socket)
 	mux.Handle("/v1/", admin.Handler(r, r.livez(), r.readyz(true)))
 	(&profiler{ending: r.drains.channel}).handle(mux)
-	srv := r.httpServer(ctx, admin.Guard(mux, r.s.Name, r.log))
+	srv := r.httpServer(ctx, admin.Guard(page.Guard(mux), r.s.Name, r.log))
 	srv.ConnContext = admin.ConnContext
 	srv.WriteTimeout = 0 // an upgrade takes as long as it takes
 	return srv

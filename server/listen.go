@@ -151,7 +151,7 @@ func (r *runner) answer(ctx context.Context, l Listener, ln net.Listener, h http
 	if l.Handler != nil {
 		h = l.Handler
 	}
-	srv := r.httpServer(ctx, r.withHealth(h))
+	srv := r.httpServer(ctx, r.withHealth(r.withPage(h)))
 	srv.ConnState = r.room.enter
 	srv.Protocols.SetUnencryptedHTTP2(l.H2C || r.s.H2C)
 	if secure == nil {

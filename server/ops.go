@@ -4,6 +4,8 @@ import (
 	"context"
 	"net/http"
 	"strings"
+
+	"github.com/moult-go/moult/server/page"
 )
 
 // opsName is that of the sockets of Service.Ops, by which a successor finds them and a unit may name one (FileDescriptorName=).
@@ -40,7 +42,7 @@ func (r *runner) openOps(ctx context.Context) ([]func() error, error) {
 		}
 		r.ops = append(r.ops, ln)
 		r.log.Info("listening for operators", "generation", r.p.Generation(), "address", ln.Addr().String())
-		srv := r.httpServer(ctx, r.opsHandler())
+		srv := r.httpServer(ctx, r.opsHandler(page.Ops))
 		if srv.TLSConfig = secure; secure == nil {
 			services = append(services, func() error { return r.p.Serve(srv, ln) })
 		} else {
@@ -50,11 +52,13 @@ func (r *runner) openOps(ctx context.Context) ([]func() error, error) {
 	return services, nil
 }
 
-// opsHandler answers what operators may ask on their listeners and on the admin socket. It only tells.
-func (r *runner) opsHandler() *http.ServeMux {
+// opsHandler answers what operators may ask on their listeners and on the admin socket. It only tells; what the
+// buttons of the page may do, it decides by where it is.
+func (r *runner) opsHandler(at page.Place) *http.ServeMux {
 	mux := http.NewServeMux()
 	mux.Handle("/livez", r.livez())
 	mux.Handle("/readyz", r.readyz(true))
 	mux.Handle("GET /metrics", r.metrics)
+	mux.Handle("/", r.statusPage(at))
 	return mux
 }

@@ -30,6 +30,14 @@ type Service struct {
 	// not for the public. "https://host:port" speaks TLS with the Service's certificate, anything else does not. Default: none; the
 	// admin socket has the same.
 	Ops []string
+	// StatusPath mounts the status page on public listeners, without buttons and what is no stranger's business: "/status/". The page is always at / of
+	// Ops and of the admin socket. Default: not there.
+	StatusPath string
+	// OpsTokenFile holds a token of at least 20 bytes that is typed on the page at Ops before its buttons may be pushed. Use TLS there, or
+	// loopback. Default: no buttons but on the admin socket.
+	OpsTokenFile string
+	// AllowedHosts are names by which a browser may ask for the page at Ops, beside addresses, localhost and those in Ops.
+	AllowedHosts []string
 	// TLS is spoken on every port that does not say otherwise, HTTP/2 included. Default: none.
 	TLS TLS
 	// H2C speaks HTTP/2 without TLS too, where there is no TLS, with clients that begin so: for a proxy in front, or gRPC.
@@ -131,7 +139,7 @@ func (s Service) filled() (Service, error) {
 	if s.Limits, err = s.Limits.filled(); err != nil {
 		return s, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
-	if err := errors.Join(s.checkChecks(), s.TLS.check(), s.checkListeners()); err != nil {
+	if err := errors.Join(s.checkChecks(), s.TLS.check(), s.checkListeners(), s.checkPage()); err != nil {
 		return s, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
 	return s, nil
