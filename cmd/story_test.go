@@ -50,15 +50,15 @@ var builds = []struct{ name, pkg, version, tags string }{
 	{"moult", "moult", "1.0.0", ""},
 }
 
-// buildDir is removed at the end.
-var buildDir string
+// temporary are directories that are removed at the end.
+var temporary []string
 
 var build = sync.OnceValues(func() (string, error) {
 	dir, err := os.MkdirTemp("", "moult-stories-")
 	if err != nil {
 		return "", err
 	}
-	buildDir = dir
+	temporary = append(temporary, dir)
 	for _, b := range builds {
 		out, err := exec.Command("go", "build", "-tags", b.tags, "-o", filepath.Join(dir, b.name),
 			"-ldflags", "-s -w -X main.version="+b.version, "./"+b.pkg).CombinedOutput()
@@ -71,8 +71,8 @@ var build = sync.OnceValues(func() (string, error) {
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if buildDir != "" {
-		os.RemoveAll(buildDir)
+	for _, dir := range temporary {
+		os.RemoveAll(dir)
 	}
 	os.Exit(code)
 }

@@ -144,7 +144,7 @@ func TestScalePage(t *testing.T) {
 		t.Fatal(err)
 	}
 	page := words(string(b))
-	_, rest, _ := strings.Cut(string(b), "\n    $ moult ")
+	_, rest, _ := strings.Cut(string(b), "\n```sh\nmoult ")
 	line, _, _ := strings.Cut(rest, "\n")
 	args, full, dir := strings.Fields(line), os.Getenv("MOULT_PROMISES") == "full", t.TempDir()
 	for i, a := range args {
