@@ -1,0 +1,22 @@
+// Command path is hello that updates itself from a file, and starts again by other means.
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+
+	"github.com/moult-go/moult/updater"
+	"github.com/moult-go/moult/updater/path"
+)
+
+func main() {
+	u, err := updater.New(updater.Options{Name: "hello", Version: "1.0.0", Source: path.New("drop/hello", "")})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	go u.Run(context.Background())
+	http.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "hello") })
+	fmt.Println(http.ListenAndServe("localhost:8080", nil))
+}
