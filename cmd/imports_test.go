@@ -49,6 +49,8 @@ var aboveSources = []string{module + "grace", module + "server", module + "cmd",
 // standalone is what the handlers of the reference server never link: they are of use to any program.
 var standalone = []string{module + "grace", module + "server", module + "release", module + "updater", module + "cmd/command"}
 
+const clientGolang = "github.com/prometheus/client_golang/prometheus"
+
 const goTUF = "github.com/theupdateframework/go-tuf"
 
 // allowed is what stands below both sides of the flow: how a process learns its role, and who else may replace its file.
@@ -85,6 +87,7 @@ func TestOneImporter(t *testing.T) {
 		"aead.dev/minisign":               {"release", "cmd/moult"},
 		"github.com/gofrs/flock":          {"updater", "release/tuf"},
 		"github.com/fsnotify/fsnotify":    {"updater/path"},
+		clientGolang:                      {"server"},
 		"github.com/knadh/koanf/v2":       {"cmd/config"},
 		"github.com/pelletier/go-toml/v2": {"cmd/config"},
 		goTUF + "/v2/metadata":            {"release/tuf"},
@@ -93,6 +96,15 @@ func TestOneImporter(t *testing.T) {
 			if !slices.Contains(want, strings.TrimPrefix(pkg, module)) {
 				t.Errorf("%s imports %s; it should be only %v", pkg, lib, want)
 			}
+		}
+	}
+}
+
+// TestNoProfilesForStrangers: net/http/pprof puts its handlers on http.DefaultServeMux, which a program may serve to the public.
+func TestNoProfilesForStrangers(t *testing.T) {
+	for _, pkg := range []string{"server", "cmd/app", "cmd/command"} {
+		if slices.Contains(deps(t, pkg), "net/http/pprof") {
+			t.Errorf("%s links net/http/pprof", pkg)
 		}
 	}
 }

@@ -26,7 +26,7 @@
 // why one failed; ?exclude=database leaves one out, and may be repeated. They shadow the Handler's own. On a private Unix socket, the
 // same with reasons, metrics for Prometheus at /metrics, profiles below /debug/pprof/, and the API of package admin. Listeners
 // of Service.Ops have all that only tells: /metrics, /livez and /readyz. The metrics are named by the program (hello_generation); their
-// counters survive a handover. docs/metrics.md explains each.
+// counters survive a handover. docs/reference/metrics.md explains each.
 //
 // # Listeners
 //

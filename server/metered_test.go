@@ -457,6 +457,7 @@ func TestMetricsOfARealServer(t *testing.T) {
 
 	all := seen(first, offered, draining, drained, back)
 	t.Run("documented", func(t *testing.T) { documented(t, all) })
+	t.Run("alert rules and dashboard", func(t *testing.T) { known(t, all) })
 	t.Run("encodings", func(t *testing.T) { m.encodings() })
 }
 
@@ -483,12 +484,12 @@ func (m *metered) encodings() {
 	}
 }
 
-// row is one metric in docs/metrics.md.
+// row is one metric in docs/reference/metrics.md.
 var row = regexp.MustCompile("(?m)^\\| `hello_([a-z_]+)(?:\\{([a-z,]+)\\})?` \\| (gauge|counter|histogram) \\| (.+) \\|$")
 
-// documented holds docs/metrics.md against what was scraped, both ways.
+// documented holds docs/reference/metrics.md against what was scraped, both ways.
 func documented(t *testing.T, all map[string]*dto.MetricFamily) {
-	page, err := os.ReadFile("../docs/metrics.md")
+	page, err := os.ReadFile("../docs/reference/metrics.md")
 	if err != nil {
 		t.Fatal(err)
 	}

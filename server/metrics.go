@@ -40,7 +40,7 @@ type facts struct {
 // unknown leaves a figure out of the scrape.
 var unknown = math.NaN()
 
-// figures are the gauges that have no labels. docs/metrics.md explains each.
+// figures are the gauges that have no labels. docs/reference/metrics.md explains each.
 var figures = []struct {
 	name, help string
 	value      func(facts) float64
