@@ -31,8 +31,20 @@ func (f *Files) serve(w http.ResponseWriter, r *http.Request, name string, o ope
 		}
 	}
 	h["Etag"] = []string{etag(o.info, f.now())}
+	if o.info.Size() <= small {
+		w = together{w}
+	}
 	http.ServeContent(w, r, name, o.info.ModTime(), &content{File: o.file, size: o.info.Size()})
 }
+
+// small is the size up to which a file leaves with its header in one write: sendfile would send it after the header, by a call of its own,
+// and mostly in a packet of its own.
+const small = 3 << 10
+
+// together hides ReadFrom, which sends files by sendfile.
+type together struct{ http.ResponseWriter }
+
+func (t together) Unwrap() http.ResponseWriter { return t.ResponseWriter }
 
 // contentType is what http.ServeContent would say of the original, whose sibling is sent.
 func contentType(name string, file *os.File) string {

@@ -26,12 +26,18 @@ func (s *sendfile) ReadFrom(r io.Reader) (int64, error) {
 func TestSendfile(t *testing.T) {
 	f, dir := tree(t, Options{})
 	later := f.now()
-	if err := os.WriteFile(filepath.Join(dir, "a.txt.gz"), []byte("gz"), 0o644); err != nil {
-		t.Fatal(err)
+	for name, size := range map[string]int{"big.css": small + 1, "big.css.gz": small + 1, "small.css": small} {
+		if err := os.WriteFile(filepath.Join(dir, name), make([]byte, size), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		os.Chtimes(filepath.Join(dir, name), later, later)
 	}
-	os.Chtimes(filepath.Join(dir, "a.txt.gz"), later, later)
+	r, w := httptest.NewRequest("GET", "/small.css", nil), &sendfile{ResponseRecorder: httptest.NewRecorder()}
+	if f.ServeHTTP(w, r); w.from != nil || w.Body.Len() != small {
+		t.Errorf("a small file: sent from %T, %d bytes", w.from, w.Body.Len())
+	}
 	for _, accept := range []string{"", "gzip"} {
-		r := httptest.NewRequest("GET", "/a.txt", nil)
+		r := httptest.NewRequest("GET", "/big.css", nil)
 		r.Header.Set("Accept-Encoding", accept)
 		w := &sendfile{ResponseRecorder: httptest.NewRecorder()}
 		f.ServeHTTP(w, r)
