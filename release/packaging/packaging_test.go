@@ -17,44 +17,49 @@ import (
 var buildDir string
 
 func TestMain(m *testing.M) {
-	code := m.Run()
-	if buildDir != "" {
-		os.RemoveAll(buildDir)
+	var err error
+	if buildDir, err = os.MkdirTemp("", "moult-packaging-"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
 	}
+	code := m.Run()
+	os.RemoveAll(buildDir)
 	os.Exit(code)
 }
 
 // packaged is what a package's hello says of updates.
 const packaged = "it came with a package: apt-get install --only-upgrade hello, or dnf upgrade hello"
 
-// programs are cmd/app, called hello, in three versions, and as it is put into packages and images.
-var programs = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "moult-packaging-")
-	if err != nil {
-		return "", err
-	}
-	buildDir = dir
+// programs are cmd/app, called hello, in three versions, and as it is put into packages and images; each is built when it is first wanted.
+var programs = map[string]func() (string, error){}
+
+func init() {
+	fromPackage := " -X main.stateDir=/var/lib/hello -X 'main.disabled=" + packaged + "'"
 	for name, flags := range map[string]string{
 		"1.0.0": "-X main.version=1.0.0", "2.0.0": "-X main.version=2.0.0", "3.0.0": "-X main.version=3.0.0",
-		"packaged-1.0.0": "-X main.version=1.0.0 -X main.stateDir=/var/lib/hello -X 'main.disabled=" + packaged + "'",
-		"packaged-1.1.0": "-X main.version=1.1.0 -X main.stateDir=/var/lib/hello -X 'main.disabled=" + packaged + "'",
+		"packaged-1.0.0": "-X main.version=1.0.0" + fromPackage, "packaged-1.1.0": "-X main.version=1.1.0" + fromPackage,
 	} {
-		cmd := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w -X main.name=hello "+flags, "-o", filepath.Join(dir, name), "./cmd/app")
-		cmd.Dir, cmd.Env = "../..", append(os.Environ(), "CGO_ENABLED=0")
-		if out, err := cmd.CombinedOutput(); err != nil {
-			return "", fmt.Errorf("build %s: %w\n%s", name, err, out)
-		}
+		programs[name] = sync.OnceValues(func() (string, error) { return build(name, flags) })
 	}
-	return dir, nil
-})
+}
+
+func build(name, flags string) (string, error) {
+	file := filepath.Join(buildDir, name)
+	cmd := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w -X main.name=hello "+flags, "-o", file, "./cmd/app")
+	cmd.Dir, cmd.Env = "../..", append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build %s: %w\n%s", name, err, out)
+	}
+	return file, nil
+}
 
 func program(t *testing.T, name string) string {
 	t.Helper()
-	dir, err := programs()
+	file, err := programs[name]()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return filepath.Join(dir, name)
+	return file
 }
 
 func copyFile(t *testing.T, from, to string, mode os.FileMode) {
