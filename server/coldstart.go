@@ -67,7 +67,7 @@ func (r *runner) blameless(err error) bool {
 	case <-r.p.Draining(): // a stop was asked for
 		return true
 	default:
-		return errors.Is(err, syscall.EADDRINUSE) || errors.Is(err, context.Canceled)
+		return errors.Is(err, syscall.EADDRINUSE) || errors.Is(err, errFiles) || errors.Is(err, context.Canceled)
 	}
 }
 

@@ -56,6 +56,10 @@ func TestStartsThatFail(t *testing.T) {
 			t.Errorf("%v: taken back: %v", test.err, got)
 		}
 	}
+	b := newBench(t, Service{TLS: TLS{Cert: "/nonexistent/cert.pem", Key: "/nonexistent/key.pem"}})
+	if err := b.r.run(context.Background()); err == nil || !slices.Contains(b.u.said(), "stop asked") {
+		t.Errorf("a certificate that is not there is not the program's fault: %v, %v", err, b.u.said())
+	}
 }
 
 func TestNoWayBack(t *testing.T) {

@@ -230,6 +230,9 @@ func promised(full int) int {
 // client fails, none repeats anything, sessions resume, strangers stay out, and a certificate is exchanged on the way.
 func TestEverything(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("builds a program, and uses the machine")
+	}
 	dir, exe := buildProgram(t, "testdata/everything")
 	ca, stranger := newAuthority(t), newAuthority(t)
 	serial := 100

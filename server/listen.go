@@ -172,12 +172,15 @@ func (r *runner) secure(l Listener) (*tls.Config, error) {
 	if c == nil {
 		var err error
 		if c, err = openTLS(t, key.web, r.log); err != nil {
-			return nil, err
+			return nil, fmt.Errorf("%w: %w", errFiles, err)
 		}
 		r.certs[key] = c
 	}
 	return c.config(), nil
 }
+
+// errFiles says that TLS cannot be spoken for what its files are.
+var errFiles = errors.New("TLS")
 
 // tlsKey tells apart what listeners have of TLS.
 type tlsKey struct {

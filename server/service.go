@@ -106,10 +106,22 @@ type Service struct {
 // ErrInvalid says that a Service cannot be run as it is described.
 var ErrInvalid = errors.New("invalid service")
 
-// Validate says what is wrong with s, as Run would.
+// Validate says what is wrong with s, as Run would: files of certificates that do not fit, too. It opens no socket and starts nothing.
 func (s Service) Validate() error {
-	_, err := s.filled()
-	return err
+	s, err := s.filled()
+	if err != nil {
+		return err
+	}
+	for _, l := range s.listeners() {
+		t, secure := s.tlsOf(l)
+		if !secure {
+			continue
+		}
+		if _, err := openTLS(t, false, slog.New(slog.DiscardHandler)); err != nil {
+			return fmt.Errorf("%w: listener %s: %w", ErrInvalid, l.Address, err)
+		}
+	}
+	return nil
 }
 
 // filled returns s with its defaults, or says what is wrong with it.

@@ -177,15 +177,21 @@ func TestCertificateOfTheProgram(t *testing.T) {
 	}
 }
 
-// TestNoCertificate: a service that cannot speak TLS as it is told to does not serve at all.
+// TestNoCertificate: a service that cannot speak TLS as it is told to does not serve at all, and can say so before.
 func TestNoCertificate(t *testing.T) {
 	dir := t.TempDir()
-	err := server.RunFake(t, server.Service{
+	s := server.Service{
 		TLS:     server.TLS{Cert: filepath.Join(dir, "cert.pem"), Key: filepath.Join(dir, "key.pem")},
 		Handler: http.NotFoundHandler(),
-	})
-	if !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), "cert.pem") {
-		t.Errorf("%v, want that cert.pem is not there", err)
+	}
+	for what, err := range map[string]error{"run": server.RunFake(t, s), "validate": s.Validate()} {
+		if !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), "cert.pem") {
+			t.Errorf("%s: %v, want that cert.pem is not there", what, err)
+		}
+	}
+	newAuthority(t).writePair(t, dir, "cert.pem", "key.pem", 1)
+	if err := s.Validate(); err != nil {
+		t.Error(err)
 	}
 }
 
