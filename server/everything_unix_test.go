@@ -214,6 +214,7 @@ func echoes(dial dialer, _ context.Context, s *tally) error {
 			err = fmt.Errorf("echo of %q: %q", said, heard)
 		}
 		s.add(err)
+		time.Sleep(2 * time.Millisecond) // others want the processors too
 	}
 	return nil
 }

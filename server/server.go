@@ -150,6 +150,7 @@ func (r *runner) graceOptions() grace.Options {
 		DrainTimeout: r.s.DrainTimeout, HealthInterval: r.s.HealthInterval,
 		Health: r.vote, HealthPath: "/readyz", Witness: r.witness,
 		Hangup: r.hangup, Orphaned: r.orphaned, OnEvent: r.onEvent,
+		OnDrain: func(net.Conn) { r.drains.begin() }, // of a second drain, Draining and the steps say nothing
 	}
 }
 

@@ -49,9 +49,7 @@ func streams(dial dialer, quit context.Context, s *tally) error {
 			return nil
 		}
 		c.SetDeadline(time.Now().Add(20 * time.Second))
-		if next%64 == 1 {
-			time.Sleep(time.Millisecond) // others want to be served too
-		}
+		time.Sleep(time.Millisecond) // others want the processors too
 		if err := bw.Flush(); err != nil {
 			return fmt.Errorf("%d streams open: %w", len(open), err)
 		}
