@@ -52,7 +52,8 @@ type Service struct {
 	Start func(ctx context.Context) (http.Handler, error)
 	// OnReady is called once when this process serves (a successor: on probation).
 	OnReady func()
-	// Flags adds flags of the program's own to the command serve.
+	// Flags adds flags of the program's own to the command serve, and so to the configuration. It is called more than once, for
+	// config check as well: it does nothing else.
 	Flags func(*flag.FlagSet)
 	// CheckFlags says what is wrong with their values, before anything is opened: config check asks it as well. Default: nothing.
 	CheckFlags func() error
