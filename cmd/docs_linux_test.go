@@ -27,9 +27,10 @@ import (
 //	s3://                    a directory (TestBucket has a real S3 server)
 //	$HOME/moult              this module
 //
-// moult is on the PATH. In a page's setup there is also a command
+// moult is on the PATH. In a page's setup there are also the commands
 //
 //	hello VERSION FILE [fault]   makes the executable of testdata/hello
+//	module DIR                   makes a module of a directory of programs that imports this one
 //
 // A page with the comment <!-- long: WHY --> is run with MOULT_PROMISES=full only.
 func TestDocs(t *testing.T) {
@@ -85,6 +86,7 @@ var buildTools = sync.OnceValues(func() (string, error) {
 // preamble is what the shell of a page begins with. $1 of started is a process; it may be a shell whose child is the server.
 const preamble = `set -euo pipefail
 hello() { go build -C "$MODULE/cmd/testdata/hello" -ldflags "-s -w -X main.version=$1 -X main.fault=${3:-}" -o "$PWD/$2" .; }
+module() { (cd "$1" && go mod init example.com/hello && go mod edit -replace "github.com/moult-go/moult=$MODULE" && go mod tidy); }
 started() {
 	for _ in {1..400}; do
 		[ -d /proc/$1 ] || return 0
