@@ -32,14 +32,14 @@ func (a *app) flags(fs *flag.FlagSet) {
 }
 
 func (a *app) fileFlags(fs *flag.FlagSet) {
-	fs.StringVar(&a.files.Dir, "dir", "", `directory to serve (default ".", and with --proxy none)`)
+	fs.StringVar(&a.files.Dir, "dir", "", "`directory` to serve (default \".\", and with --proxy none)")
 	fs.BoolVar(&a.files.List, "list", false, "list directories that have no index.html")
-	fs.StringVar(&a.files.CacheControl, "cache-control", "", `Cache-Control of files, as "public, max-age=3600" (default none)`)
-	fs.StringVar(&a.files.Fallback, "fallback", "", "file of --dir that answers for pages which do not exist, as single-page applications want (default 404)")
+	fs.StringVar(&a.files.CacheControl, "cache-control", "", "Cache-Control of files: a `header` such as \"public, max-age=3600\" (default none)")
+	fs.StringVar(&a.files.Fallback, "fallback", "", "`file` of --dir that answers for pages which do not exist, as single-page applications want (default 404)")
 }
 
 func (a *app) proxyFlags(fs *flag.FlagSet) {
-	fs.Func("proxy", "pass requests on: URL, or PATH=URL for a path and those below it; http, https, h2c or unix:/path (repeatable: several of one path share the load)", func(s string) error {
+	fs.Func("proxy", "pass requests on by a `route`: URL, or PATH=URL for a path and those below it; http, https, h2c or unix:/path (repeatable: several of one path share the load)", func(s string) error {
 		r, err := proxy.ParseRoute(s)
 		a.proxy.Routes = append(a.proxy.Routes, r)
 		return err
@@ -47,9 +47,9 @@ func (a *app) proxyFlags(fs *flag.FlagSet) {
 	fs.BoolVar(&a.proxy.StripPrefix, "proxy-strip-prefix", false, "take PATH off what is passed on")
 	fs.BoolVar(&a.proxy.RewriteHost, "proxy-rewrite-host", false, "send the upstream's own name as Host (default the client's)")
 	fs.DurationVar(&a.proxy.HeaderTimeout, "proxy-timeout", time.Minute, "how long an upstream may take to begin an answer; negative: for ever")
-	fs.StringVar(&a.proxy.HealthPath, "proxy-health", "", "path that upstreams are asked at; those that do not answer 2xx or 3xx get no requests (default: only those that refuse connections)")
+	fs.StringVar(&a.proxy.HealthPath, "proxy-health", "", "`path` that upstreams are asked at; those that do not answer 2xx or 3xx get no requests (default: only those that refuse connections)")
 	fs.DurationVar(&a.proxy.HealthInterval, "proxy-health-interval", 5*time.Second, "time between two such questions")
-	fs.Func("trusted-proxy", "address, prefix (10.0.0.0/8) or unix: from there, X-Forwarded-For and the like are believed (repeatable; default nobody)", func(s string) error {
+	fs.Func("trusted-proxy", "`address`, prefix (10.0.0.0/8) or unix: from there, X-Forwarded-For and the like are believed (repeatable; default nobody)", func(s string) error {
 		a.trusted = append(a.trusted, s)
 		_, err := forwarded.ParseTrust(a.trusted)
 		return err
@@ -57,8 +57,8 @@ func (a *app) proxyFlags(fs *flag.FlagSet) {
 }
 
 func (a *app) logFlags(fs *flag.FlagSet) {
-	fs.StringVar(&a.accessLog, "access-log", "", "file that gets a line for each request; - is standard output (default none)")
-	fs.Func("access-log-format", "json, combined or common (default json)", func(s string) (err error) {
+	fs.StringVar(&a.accessLog, "access-log", "", "`file` that gets a line for each request; - is standard output (default none)")
+	fs.Func("access-log-format", "`format` of its lines: json, combined or common (default json)", func(s string) (err error) {
 		a.log.Format, err = accesslog.ParseFormat(s)
 		return err
 	})
