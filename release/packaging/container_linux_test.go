@@ -217,3 +217,53 @@ func inside(t *testing.T, pid int) (list []string) {
 	}
 	return list
 }
+
+// TestContainerfileBuilds: buildah makes an image of the file, with the user, the health check and the command of it. No network: the stage that compiles is
+// replaced by its result.
+func TestContainerfileBuilds(t *testing.T) {
+	needRoot(t)
+	buildah := look(t, "buildah")
+	dir := t.TempDir()
+	b, err := os.ReadFile("Containerfile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, last, ok := strings.Cut(string(b), "\nFROM scratch\n")
+	if !ok {
+		t.Fatal("no FROM scratch")
+	}
+	context := filepath.Join(dir, "context")
+	write(t, filepath.Join(context, "Containerfile"), "FROM scratch AS build\nCOPY . /\n\nFROM scratch\n"+last, 0o644)
+	write(t, filepath.Join(context, "etc/ssl/certs/ca-certificates.crt"), "none\n", 0o644)
+	copyFile(t, program(t, "packaged-1.0.0"), filepath.Join(context, "hello"), 0o755)
+	write(t, filepath.Join(dir, "policy.json"), `{"default": [{"type": "insecureAcceptAnything"}]}`, 0o644)
+	write(t, filepath.Join(dir, "registries.conf"), "", 0o644)
+	storage := []string{"--storage-driver", "vfs", "--root", filepath.Join(dir, "storage"), "--runroot", filepath.Join(dir, "run"), "--registries-conf", filepath.Join(dir, "registries.conf")}
+	out, err := exec.Command(buildah, append(storage, "bud", "--signature-policy", filepath.Join(dir, "policy.json"), "--isolation", "chroot", "--format", "docker",
+		"--file", filepath.Join(context, "Containerfile"), "--tag", "hello", context)...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("buildah: %v\n%s", err, out)
+	}
+	said, err := exec.Command(buildah, append(storage, "inspect", "--type", "image", "hello")...).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var image struct {
+		Docker struct {
+			Config struct {
+				User            string
+				Entrypoint, Cmd []string
+				WorkingDir      string
+				Healthcheck     struct{ Test []string }
+			} `json:"config"`
+		}
+	}
+	if err := json.Unmarshal(said, &image); err != nil {
+		t.Fatal(err)
+	}
+	c := image.Docker.Config
+	got := fmt.Sprintf("%s %v %v %s %v", c.User, c.Entrypoint, c.Cmd, c.WorkingDir, c.Healthcheck.Test)
+	if want := "65532:65532 [/hello] [serve] /srv [CMD /hello healthcheck]"; got != want {
+		t.Errorf("the image has %s, want %s", got, want)
+	}
+}

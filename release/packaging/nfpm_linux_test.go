@@ -62,15 +62,6 @@ func pack(t *testing.T, dir, packager, version string) string {
 	return made[0]
 }
 
-func run(t *testing.T, name string, args ...string) string {
-	t.Helper()
-	out, err := exec.Command(name, args...).CombinedOutput()
-	if err != nil {
-		t.Fatalf("%s %v: %v\n%s", name, args, err, out)
-	}
-	return string(out)
-}
-
 // TestDeb: the package has what it should have, with the right modes and owners, and its configuration is one that stays.
 func TestDeb(t *testing.T) {
 	look(t, "dpkg-deb")
