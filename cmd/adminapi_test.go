@@ -78,6 +78,13 @@ func apiServer(t *testing.T) string {
 	if !until(func() bool { list, err = admin.Instances(filepath.Join(s.dir, "opt", ".app.d")); return len(list) == 1 }) {
 		t.Fatalf("servers %v, %v", list, err)
 	}
+	var state struct{ Admin string }
+	if !until(func() bool {
+		b, err := os.ReadFile(filepath.Join(s.dir, "opt", ".app.d", "state.json"))
+		return err == nil && json.Unmarshal(b, &state) == nil && state.Admin == list[0].Admin
+	}) {
+		t.Errorf("the state file names the socket %q, not %q", state.Admin, list[0].Admin)
+	}
 	return list[0].Admin
 }
 

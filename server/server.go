@@ -66,6 +66,7 @@ type engine interface {
 	NoWayBack() error
 	Status() (updater.Status, error)
 	StateDir() string
+	Announce(socket string) error
 }
 
 // runner is one process that serves.

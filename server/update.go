@@ -123,6 +123,9 @@ func (r *runner) whenActive(ctx context.Context) {
 	following.Go(func() { r.follow(ctx) })
 	if r.lock(ctx) {
 		r.setOff("")
+		if err := r.u.Announce(r.place.sock); err != nil {
+			r.log.Error("name the admin socket in the state file", "err", err)
+		}
 		watched := make(chan struct{})
 		go func() { // ends with ctx
 			defer close(watched)

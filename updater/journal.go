@@ -66,6 +66,9 @@ type state struct {
 	Cold       *coldStarts     `json:"cold_starts,omitempty"`
 	Tally      *tally          `json:"tally,omitempty"`
 
+	// Admin is the path of the admin socket of the server that took the lock last, for those who look here for it.
+	Admin string `json:"admin,omitempty"`
+
 	unknown map[string]json.RawMessage
 }
 
@@ -104,7 +107,7 @@ func (s *state) marshal() ([]byte, error) {
 type plainState state
 
 // stateFields are the names that this version knows; the others are kept as they are.
-var stateFields = []string{"schema", "phase", "attempt", "last", "floor", "kept", "hold", "quarantine", "failures", "disk", "archives", "cold_starts", "tally"}
+var stateFields = []string{"schema", "phase", "attempt", "last", "floor", "kept", "hold", "quarantine", "failures", "disk", "archives", "cold_starts", "tally", "admin"}
 
 func parseState(b []byte) (*state, error) {
 	s := newState()

@@ -35,7 +35,7 @@ func TestStateKeepsUnknownFields(t *testing.T) {
 func TestStateFieldsAreComplete(t *testing.T) {
 	b, err := json.Marshal((*plainState)(&state{
 		Phase: journalStaged, Attempt: &record{}, Last: &Attempt{}, Kept: []Kept{{}}, Quarantine: []Quarantined{{}},
-		Failures: []failure{{}}, Disk: "x", Archives: []unpacked{{}}, Tally: &tally{},
+		Failures: []failure{{}}, Disk: "x", Archives: []unpacked{{}}, Tally: &tally{}, Admin: "x",
 	}))
 	if err != nil {
 		t.Fatal(err)
