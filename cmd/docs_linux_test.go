@@ -32,7 +32,7 @@ import (
 //	hello VERSION FILE [fault]   makes the executable of testdata/hello
 //	module DIR                   makes a module of a directory of programs that imports this one
 //
-// A page with the comment <!-- long: WHY --> is run with MOULT_PROMISES=full only.
+// A page with the comment <!-- long: WHY --> is run with MOULT_PROMISES=full only; one with <!-- needs: PROGRAM… --> where these are installed.
 func TestDocs(t *testing.T) {
 	for _, page := range pages(t) {
 		text, err := os.ReadFile(page)
@@ -49,6 +49,13 @@ func TestDocs(t *testing.T) {
 		t.Run(strings.TrimSuffix(strings.TrimPrefix(strings.TrimPrefix(page, "../"), "docs/"), ".md"), func(t *testing.T) {
 			if why := regexp.MustCompile(`(?m)^<!-- long: (.*) -->$`).FindSubmatch(text); why != nil && os.Getenv("MOULT_PROMISES") != "full" {
 				t.Skipf("only with MOULT_PROMISES=full: %s", why[1])
+			}
+			if needs := regexp.MustCompile(`(?m)^<!-- needs: (.*) -->$`).FindSubmatch(text); needs != nil {
+				for _, program := range strings.Fields(string(needs[1])) {
+					if _, err := exec.LookPath(program); err != nil {
+						t.Skip(err)
+					}
+				}
 			}
 			tools, err := buildTools()
 			if err != nil {
@@ -112,7 +119,7 @@ func typePage(t *testing.T, list []block, tools string) {
 	var script strings.Builder
 	script.WriteString(preamble)
 	for i, b := range list {
-		if b.mark != "" && !strings.HasPrefix(b.mark, "long:") {
+		if b.mark != "" {
 			continue
 		}
 		switch name := b.file(); {

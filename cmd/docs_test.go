@@ -57,7 +57,9 @@ func blocks(page string) (list []block, err error) {
 		case strings.HasPrefix(line, "```"):
 			b, end = &block{line: n, lang: strings.TrimSpace(line[3:]), mark: mark}, "```"
 		case strings.HasPrefix(line, "<!-- ") && strings.HasSuffix(line, " -->\n"):
-			mark = strings.TrimSuffix(strings.TrimPrefix(line, "<!-- "), " -->\n")
+			if mark = strings.TrimSuffix(strings.TrimPrefix(line, "<!-- "), " -->\n"); strings.HasPrefix(mark, "long:") || strings.HasPrefix(mark, "needs:") {
+				mark = "" // it is about the page
+			}
 		default:
 			mark = ""
 		}
