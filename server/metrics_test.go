@@ -122,9 +122,9 @@ func TestLedger(t *testing.T) {
 	}
 
 	// An update, whose successor dies while this process drains; then the service is stopped, which is no drain of a handover.
-	at = steps(second, at, grace.StepSpawned, grace.StepGreeted, grace.StepStandby)
+	steps(second, at, grace.StepSpawned, grace.StepGreeted, grace.StepStandby)
 	second.committing()
-	at = steps(second, time.Now(), grace.StepCommitted, grace.StepResurrected, grace.StepDrained)
+	steps(second, time.Now(), grace.StepCommitted, grace.StepResurrected, grace.StepDrained)
 	want("resurrected", second, map[string]uint64{phaseStart: 3, phaseReady: 2, phaseProbation: 2, phaseCommit: 1, phaseDrain: 1},
 		map[string]uint64{handoverCommitted: 1, handoverRolledBack: 1, handoverResurrected: 1})
 }

@@ -83,9 +83,11 @@ func TestProfiles(t *testing.T) {
 	gone := make(chan struct{})
 	go func() {
 		defer close(gone)
-		if req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://admin/debug/pprof/profile?seconds=60", nil); err == nil {
-			if res, err := c.Do(req); err == nil {
-				res.Body.Close()
+		for ctx.Err() == nil { // it may be refused itself, for one of those below
+			if req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://admin/debug/pprof/profile?seconds=60", nil); err == nil {
+				if res, err := c.Do(req); err == nil {
+					res.Body.Close()
+				}
 			}
 		}
 	}()
