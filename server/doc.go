@@ -36,8 +36,7 @@
 //
 // # What it refuses
 //
-// On
-// Windows there is no handover: updates replace the file, and the next start runs it.
+// On Windows there is no handover: updates replace the file, and the next start runs it.
 //
 // # systemd
 //

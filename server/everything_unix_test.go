@@ -337,7 +337,7 @@ func TestEverything(t *testing.T) {
 	}
 	text, _ := os.ReadFile(l.logs)
 	for line := range strings.Lines(string(text)) {
-		if strings.Contains(line, "level=ERROR") && !strings.Contains(line, "keep the certificate") {
+		if strings.Contains(line, "DATA RACE") || strings.Contains(line, "level=ERROR") && !strings.Contains(line, "keep the certificate") {
 			t.Errorf("logged: %s", line)
 		}
 	}

@@ -4,9 +4,12 @@ package command_test
 
 import (
 	"bytes"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,8 +21,8 @@ import (
 	"github.com/moult-go/moult/server/admin"
 )
 
-// TestHello: a program that embeds all this is under 20 lines, and has it all: it serves, is asked how it is, restarts under a client that
-// repeats nothing, and stops.
+// TestHello: a program that embeds all this is under 20 lines, and has it all: it serves, with TLS, is asked how it is, restarts under a client
+// that repeats nothing, and stops.
 func TestHello(t *testing.T) {
 	t.Parallel()
 	source, err := os.ReadFile("testdata/hello/main.go")
@@ -38,12 +41,14 @@ func TestHello(t *testing.T) {
 	if out, err := exec.Command("go", "build", "-ldflags", "-X main.version=1.0.0", "-o", exe, "./testdata/hello").CombinedOutput(); err != nil {
 		t.Fatalf("build: %v\n%s", err, out)
 	}
+	client := certificate(t, dir)
 	log, err := os.Create(filepath.Join(dir, "log"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer log.Close()
-	cmd := exec.Command(exe, "serve", "--listen", "127.0.0.1:0", "--h2c", "--hup-probation", "1s")
+	cmd := exec.Command(exe, "serve", "--listen", "127.0.0.1:0", "--tls-cert", filepath.Join(dir, "cert.pem"), "--tls-key", filepath.Join(dir, "key.pem"),
+		"--hup-probation", "1s")
 	cmd.Stdout, cmd.Stderr = log, log
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -77,12 +82,14 @@ func TestHello(t *testing.T) {
 		}
 	}
 	st := wait("the server", func(st admin.Status) bool { return st.State == "serving" })
-	client := &http.Client{Timeout: 20 * time.Second}
 	say := func(path string) string {
 		t.Helper()
-		res, err := client.Post("http://"+st.Listen[0]+path, "text/plain", io.NopCloser(strings.NewReader("x")))
+		res, err := client.Post("https://"+st.Listen[0]+path, "text/plain", io.NopCloser(strings.NewReader("x")))
 		if err != nil {
 			t.Fatal(err)
+		}
+		if res.ProtoMajor != 2 {
+			t.Errorf("%s, want HTTP/2", res.Proto)
 		}
 		defer res.Body.Close()
 		text, _ := io.ReadAll(res.Body)
@@ -98,4 +105,25 @@ func TestHello(t *testing.T) {
 	})
 	syscall.Kill(st.PID, syscall.SIGTERM)
 	wait("the end", func(st admin.Status) bool { return st.PID == 0 })
+}
+
+// certificate writes cert.pem and key.pem, and returns a client that trusts them.
+func certificate(t *testing.T, dir string) *http.Client {
+	t.Helper()
+	s := httptest.NewTLSServer(nil)
+	t.Cleanup(s.Close)
+	pair := s.TLS.Certificates[0]
+	key, err := x509.MarshalPKCS8PrivateKey(pair.PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, block := range map[string]*pem.Block{"cert.pem": {Type: "CERTIFICATE", Bytes: pair.Certificate[0]}, "key.pem": {Type: "PRIVATE KEY", Bytes: key}} {
+		if err := os.WriteFile(filepath.Join(dir, name), pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c := s.Client()
+	c.Timeout = 20 * time.Second
+	c.Transport.(*http.Transport).ForceAttemptHTTP2 = true
+	return c
 }
