@@ -60,10 +60,6 @@ func newLine(t *testing.T) *line {
 			t.Fatal(err)
 		}
 	}
-	if l.public, l.private, err = release.GenerateMinisign("x"); err != nil {
-		t.Fatal(err)
-	}
-	l.write("key.pub", []byte(l.public))
 	l.write("www/index.html", []byte("home\n"))
 	if l.log, err = os.Create(filepath.Join(dir, "log")); err != nil {
 		t.Fatal(err)
@@ -76,6 +72,16 @@ func newLine(t *testing.T) *line {
 		l.log.Close()
 	})
 	return l
+}
+
+// keys makes those that sign what is dropped: it takes seconds, as the password is to be hard to guess.
+func (l *line) keys() {
+	l.t.Helper()
+	var err error
+	if l.public, l.private, err = release.GenerateMinisign("x"); err != nil {
+		l.t.Fatal(err)
+	}
+	l.write("key.pub", []byte(l.public))
 }
 
 func (l *line) write(name string, b []byte) {
@@ -122,15 +128,21 @@ func (l *line) source() []string {
 	return []string{"--watch", filepath.Join(l.dir, "drop/app"), "--minisign-key", filepath.Join(l.dir, "key.pub")}
 }
 
+// freeAddress is one where nobody listens.
+func freeAddress(t testing.TB) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	return ln.Addr().String()
+}
+
 // serve starts generation 1 and waits until it can be asked.
 func (l *line) serve(args ...string) {
 	l.t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		l.t.Fatal(err)
-	}
-	l.addr = ln.Addr().String()
-	ln.Close()
+	l.addr = freeAddress(l.t)
 	cmd := exec.Command(l.exe, append([]string{"serve", "--listen", l.addr, "--dir", filepath.Join(l.dir, "www")}, args...)...)
 	cmd.Stdout, cmd.Stderr = l.log, l.log
 	if err := cmd.Start(); err != nil {
@@ -238,6 +250,7 @@ func TestLine(t *testing.T) {
 		t.Skip("builds four versions")
 	}
 	l := newLine(t)
+	l.keys()
 	v1, v2 := build(t, l.dir, "1.0.0", ""), build(t, l.dir, "1.1.0", "")
 	crashy, exits := build(t, l.dir, "1.2.0", "crashy"), build(t, l.dir, "1.3.0", "exits")
 	l.install(v1)

@@ -281,3 +281,38 @@ func TestUploadsThroughHandovers(t *testing.T) {
 		t.Errorf("%d lines of %d uploads, of the generations %v", lines, sent.Load(), seen)
 	}
 }
+
+// An upstream that dies is told apart from one that is ill, and comes back without a restart.
+func TestUpstreamDiesAndComesBack(t *testing.T) {
+	l := newSelf(t)
+	address := freeAddress(t)
+	l.serve("--proxy", "http://"+address)
+	get := func() (int, string) {
+		res, err := http.Get("http://" + l.addr + "/")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		b, err := io.ReadAll(res.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return res.StatusCode, string(b)
+	}
+	if code, text := get(); code != 502 || strings.Contains(text, address) {
+		t.Errorf("before it is there: %d %q", code, text)
+	}
+	for range 2 {
+		ln, err := net.Listen("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		up := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "here") })}
+		go up.Serve(ln)
+		l.wait("the upstream", func() bool { code, text := get(); return code == 200 && text == "here" })
+		up.Close()
+		if code, _ := get(); code != 502 && code != 503 {
+			t.Errorf("when it is gone: %d", code)
+		}
+	}
+}

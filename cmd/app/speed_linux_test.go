@@ -50,12 +50,7 @@ func startApp(t testing.TB, args ...string) contender {
 // startAs runs this test binary in a role, and waits until it accepts.
 func startAs(t testing.TB, role string, args func(address string) []string) contender {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := ln.Addr().String()
-	ln.Close()
+	address := freeAddress(t)
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
