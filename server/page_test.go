@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net"
@@ -16,7 +17,9 @@ import (
 // get asks a listener of b, which may be a Unix socket, and follows redirects.
 func (b *bench) get(network, address, url string) (code int, body string) {
 	b.t.Helper()
-	c := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, Dial: func(string, string) (net.Conn, error) { return net.Dial(network, address) }}}
+	c := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(context.Context, string, string) (net.Conn, error) {
+		return net.Dial(network, address)
+	}}}
 	res, err := c.Get(url)
 	if err != nil {
 		b.t.Fatal(err)

@@ -95,6 +95,19 @@ func (v *view) withhold() {
 	}
 }
 
+// Chosen are the settings that somebody chose, wherever; Defaults are the others.
+func (v *view) Chosen() []admin.Setting   { return v.settings(false) }
+func (v *view) Defaults() []admin.Setting { return v.settings(true) }
+
+func (v *view) settings(byDefault bool) (list []admin.Setting) {
+	for _, s := range v.S.Settings {
+		if (s.Origin == "default") == byDefault {
+			list = append(list, s)
+		}
+	}
+	return list
+}
+
 // Dot is how it stands, at a glance: good, busy or bad. The page says the same in words beside it.
 func (v *view) Dot() string {
 	switch {
@@ -130,13 +143,19 @@ func (v *view) Peer() string {
 	if h == nil || h.Generation == 0 {
 		return ""
 	}
+	who := fmt.Sprintf("Generation %d", h.Generation)
+	for _, g := range v.Generations {
+		if g.Number == h.Generation && g.Version != "" {
+			who += " (" + short(g.Version, maxText) + ")"
+		}
+	}
 	switch v.S.State {
 	case "standby":
-		return fmt.Sprintf("Generation %d serves on probation. This one takes over again if it fails.", h.Generation)
+		return who + " serves on probation. This one takes over again if it fails."
 	case "probation":
-		return fmt.Sprintf("Generation %d stands by, and takes over again if this one fails.", h.Generation)
+		return who + " stands by, and takes over again if this one fails."
 	case "handing-over":
-		return fmt.Sprintf("Generation %d is starting.", h.Generation)
+		return who + " is starting."
 	}
 	return ""
 }
