@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/moult-go/moult/release"
 	"github.com/moult-go/moult/server/admin"
@@ -18,9 +19,8 @@ import (
 
 // backend answers what a test tells it to.
 type backend struct {
-	admin.Backend // whatever else there is: not asked for
-	change        func(ctx context.Context, rollback bool, r admin.Request, events func(updater.Event)) (updater.Outcome, error)
-	err           error
+	change func(ctx context.Context, rollback bool, r admin.Request, events func(updater.Event)) (updater.Outcome, error)
+	err    error
 }
 
 func (b backend) Status() admin.Status {
@@ -50,6 +50,28 @@ func (b backend) Hold(_ context.Context, h *updater.Hold) error {
 
 func (b backend) Unquarantine(_ context.Context, which string) ([]updater.Quarantined, error) {
 	return []updater.Quarantined{{Version: which}}, b.err
+}
+
+func (b backend) Restart(ctx context.Context, events func(updater.Event)) (updater.Outcome, error) {
+	return b.change(ctx, false, admin.Request{}, events)
+}
+
+func (b backend) Drain(d admin.Drain) (admin.Drained, error) {
+	return admin.Drained{Schema: admin.Schema, StopsAt: time.Unix(int64(time.Duration(d.Delay)/time.Second), 0).UTC()}, b.err
+}
+
+func (b backend) Health(context.Context) admin.Health {
+	return admin.Health{Schema: admin.Schema, Well: true}
+}
+
+func (b backend) Vote(_ context.Context, _ *updater.Asker, v admin.Vote) (admin.Health, error) {
+	return admin.Health{Schema: admin.Schema, Votes: []admin.Opinion{{Vote: v}}}, b.err
+}
+
+func (b backend) LogLevel() (admin.LogLevel, error) { return admin.LogLevel{Level: "INFO"}, b.err }
+
+func (b backend) SetLogLevel(l admin.SetLogLevel) (admin.LogLevel, error) {
+	return admin.LogLevel{Level: l.Level, Until: time.Unix(0, int64(l.For)).UTC()}, b.err
 }
 
 func (b backend) History() ([]updater.Attempt, error) { return nil, b.err }
@@ -99,6 +121,23 @@ func TestHandler(t *testing.T) {
 		{"POST", "/v1/quarantine/clear", `{"which":"x"}`, fail(updater.Failed, "no-such-version"), 500, `"reason":"no-such-version"`},
 		{"GET", "/v1/history", "", nil, 200, `"attempts":[]`},
 		{"GET", "/v1/history", "", errors.New("odd"), 500, `"class":"failed"`},
+		{"POST", "/v1/restart", "", nil, 200, `"result":{`},
+		{"POST", "/v1/restart", `{"version":"1.1.0"}`, nil, 400, `"class":"usage"`},
+		{"POST", "/v1/restart", "", fail(updater.Undone, "crashed"), 500, `"reason":"crashed"`},
+		{"POST", "/v1/drain", `{"delay_seconds":90}`, nil, 200, `"stops_at":"1970-01-01T00:01:30Z"`},
+		{"POST", "/v1/drain", `{"delay_seconds":-1}`, nil, 400, "out of range"},
+		{"POST", "/v1/drain", `{"delay_seconds":1e300}`, nil, 400, "out of range"},
+		{"POST", "/v1/drain", `{"delay_seconds":"1m"}`, nil, 400, "want a number of seconds"},
+		{"POST", "/v1/drain", `{"delay":"1m"}`, nil, 400, `unknown field`},
+		{"GET", "/v1/health", "", nil, 200, `"well":true`},
+		{"POST", "/v1/health", `{"checker":"p","ill":true,"for_seconds":1.5}`, nil, 200, `"ill":true,"for_seconds":1.5`},
+		{"POST", "/v1/health", `{"checker":"p"} {}`, nil, 400, "something follows"},
+		{"PUT", "/v1/health", `{"checker":"p"}`, nil, 405, `this request is a GET or a POST`},
+		{"GET", "/v1/log-level", "", nil, 200, `"level":"INFO"`},
+		{"PUT", "/v1/log-level", `{"level":"DEBUG","for_seconds":1}`, nil, 200, `"until":"1970-01-01T00:00:01Z"`},
+		{"PUT", "/v1/log-level", `{"level":"DEBUG"}`, fail(updater.Policy, "log-level-fixed"), 409, `"reason":"log-level-fixed"`},
+		{"POST", "/v1/log-level", `{"level":"DEBUG"}`, nil, 405, `"reason":"method"`},
+		{"GET", "/v2/status", "", nil, 404, `"reason":"no-such-request"`},
 		{"GET", "/v1/upgrade", "", nil, 405, ""},
 		{"POST", "/v1/status", "", nil, 405, ""},
 		{"GET", "/", "", nil, 404, ""},
