@@ -43,8 +43,8 @@ type Limits struct {
 	AnswerTimeout time.Duration
 	// IdleTimeout bounds the time between two requests. A load balancer in front should have a shorter one. Default 0: none.
 	IdleTimeout time.Duration
-	// Connections is how many there may be, all listeners together, before the one that has been idle longest is closed for each new one. If
-	// none is idle, more are taken. Default: three quarters of the descriptors that this process may have; negative: no limit.
+	// Connections is how many there may be, all listeners together, before the one that has been silent longest, with no request under
+	// way, is closed for each new one. If there is none, more are taken. Default: three quarters of the descriptors that this process may have; negative: no limit.
 	Connections int
 }
 

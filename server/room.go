@@ -7,14 +7,15 @@ import (
 	"sync"
 )
 
-// room makes room for new connections by closing those that have been idle longest, once there are as many as there may be. So idle
-// connections need no time limit, and those who hoard them keep nobody out.
+// room makes room for new connections by closing those that have been silent longest, once there are as many as there may be. So idle
+// connections need no time limit, and those who hoard them keep nobody out. One that has not spoken yet counts as well: to net/http,
+// that is what an idle connection is which has moved here from the predecessor.
 type room struct {
 	most int // 0: no limit
 
-	mu   sync.Mutex
-	open map[net.Conn]*list.Element // its place in idle; nil while it is not idle
-	idle list.List                  // of net.Conn, the longest idle first
+	mu     sync.Mutex
+	open   map[net.Conn]*list.Element // its place in silent; nil while a request is under way
+	silent list.List                  // of net.Conn, the longest silent first
 }
 
 func newRoom(limit int) *room {
@@ -36,25 +37,25 @@ func (m *room) enter(c net.Conn, s http.ConnState) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if e := m.open[c]; e != nil {
-		m.idle.Remove(e)
+		m.silent.Remove(e)
+	}
+	if s == http.StateNew && len(m.open) >= m.most {
+		m.closeOne()
 	}
 	switch s {
 	case http.StateClosed, http.StateHijacked:
 		delete(m.open, c)
-	case http.StateIdle:
-		m.open[c] = m.idle.PushBack(c)
+	case http.StateNew, http.StateIdle:
+		m.open[c] = m.silent.PushBack(c)
 	default:
 		m.open[c] = nil
 	}
-	if s == http.StateNew && len(m.open) > m.most {
-		m.closeOne()
-	}
 }
 
-// closeOne closes the connection that has been idle longest. The caller holds mu.
+// closeOne closes the connection that has been silent longest. The caller holds mu.
 func (m *room) closeOne() {
-	if e := m.idle.Front(); e != nil {
-		c := m.idle.Remove(e).(net.Conn)
+	if e := m.silent.Front(); e != nil {
+		c := m.silent.Remove(e).(net.Conn)
 		delete(m.open, c)
 		c.Close()
 	}

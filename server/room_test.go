@@ -21,7 +21,7 @@ type wrapped struct{ net.Conn }
 
 func (w wrapped) NetConn() net.Conn { return w.Conn }
 
-// TestRoom: who has been idle longest goes, when somebody comes and there is no room; nobody else does.
+// TestRoom: who has been silent longest goes, when somebody comes and there is no room; nobody else does.
 func TestRoom(t *testing.T) {
 	var closed []string
 	conn := func(name string) net.Conn { return namedConn{name: name, closed: &closed} }
@@ -35,15 +35,16 @@ func TestRoom(t *testing.T) {
 		{a, http.StateNew, nil}, {a, http.StateActive, nil}, {a, http.StateIdle, nil},
 		{b, http.StateNew, nil}, {wrapped{b}, http.StateActive, nil}, {wrapped{b}, http.StateIdle, nil},
 		{a, http.StateActive, nil},
-		{c, http.StateNew, nil},
-		{d, http.StateNew, []string{"b"}},
+		{c, http.StateNew, nil}, {c, http.StateActive, nil},
+		{d, http.StateNew, []string{"b"}}, {d, http.StateActive, []string{"b"}},
 		{b, http.StateClosed, []string{"b"}},
-		{e, http.StateNew, []string{"b"}}, // nobody is idle: one more
-		{e, http.StateHijacked, []string{"b"}},
-		{a, http.StateIdle, []string{"b"}},
-		{d, http.StateClosed, []string{"b"}},
-		{b, http.StateNew, []string{"b"}},
-		{d, http.StateNew, []string{"b", "a"}},
+		{e, http.StateNew, []string{"b"}},      // nobody is silent: one more
+		{b, http.StateNew, []string{"b", "e"}}, // and that one was silent
+		{b, http.StateHijacked, []string{"b", "e"}},
+		{a, http.StateIdle, []string{"b", "e"}},
+		{d, http.StateClosed, []string{"b", "e"}},
+		{b, http.StateNew, []string{"b", "e"}},
+		{d, http.StateNew, []string{"b", "e", "a"}},
 	} {
 		m.enter(step.c, step.s)
 		if !slices.Equal(closed, step.want) {
