@@ -190,3 +190,33 @@ func shows(shown, printed string) bool {
 	}
 	return regexp.MustCompile(re.String() + `$`).MatchString(lines.String())
 }
+
+// TestFilesPage: docs/reference/files.md has every field of state.json and of a line of history.
+func TestFilesPage(t *testing.T) {
+	page, err := os.ReadFile("../docs/reference/files.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	fields := 0
+	for file, types := range map[string][]string{"journal.go": {"state", "record"}, "status.go": {"Attempt", "Asker", "Kept", "Quarantined"}, "quarantine.go": {"failure"}, "hold.go": {"Hold"}} {
+		source, err := os.ReadFile("../updater/" + file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range types {
+			_, body, ok := strings.Cut(string(source), "\ntype "+name+" struct {\n")
+			body, _, _ = strings.Cut(body, "\n}\n")
+			if !ok {
+				t.Errorf("%s has no %s", file, name)
+			}
+			for _, m := range regexp.MustCompile("`json:\"(\\w+)").FindAllStringSubmatch(body, -1) {
+				if fields++; !strings.Contains(string(page), "`"+m[1]+"`") {
+					t.Errorf("the page does not have %s of %s", m[1], name)
+				}
+			}
+		}
+	}
+	if fields < 30 {
+		t.Errorf("%d fields", fields)
+	}
+}
