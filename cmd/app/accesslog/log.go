@@ -1,6 +1,7 @@
 package accesslog
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"log/slog"
@@ -157,7 +158,7 @@ func (l *Log) writeJSON(e *entry) {
 			attrs = append(attrs, a)
 		}
 	}
-	l.json.LogAttrs(nil, slog.LevelInfo, "request", attrs...)
+	l.json.LogAttrs(context.Background(), slog.LevelInfo, "request", attrs...)
 }
 
 // printable takes out of s the control characters that JSON leaves as they are, DEL and those of C1: some terminals obey them.
