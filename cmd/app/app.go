@@ -65,6 +65,14 @@ func (a *app) logFlags(fs *flag.FlagSet) {
 	fs.BoolVar(&a.log.Query, "access-log-query", false, "log queries too, which often carry secrets")
 }
 
+// check is for config check, and for serve before it opens anything for good.
+func (a *app) check() error {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	_, err := a.openFiles(ctx)
+	return err
+}
+
 // start makes the handler: files, what is passed on before them, and the log around both.
 func (a *app) start(ctx context.Context) (http.Handler, error) {
 	fault.onStart()

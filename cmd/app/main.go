@@ -20,5 +20,5 @@ func main() {
 
 // service describes what a serves.
 func service(a *app) server.Service {
-	return server.Service{Name: name, Version: version, Disabled: disabled, StateDir: stateDir, Flags: a.flags, Start: a.start, OnReady: fault.onReady}
+	return server.Service{Name: name, Version: version, Disabled: disabled, StateDir: stateDir, Flags: a.flags, CheckFlags: a.check, Start: a.start, OnReady: fault.onReady}
 }

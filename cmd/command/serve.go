@@ -57,7 +57,6 @@ type serving struct {
 func (c cli) serving(cmd *cobra.Command) *serving {
 	v := &serving{s: c.s}
 	s, fl := &v.s, cmd.Flags()
-	config.Flag(fl)
 	v.source.flags(cmd, c)
 	fl.StringArrayVar(&s.Listen, "listen", defaultListen(*s), "`address` to listen on, host:port or unix:/path; http:// before it turns TLS off there (repeatable)")
 	fl.StringVar(&s.StatusPath, "status-path", s.StatusPath, "`path` of the status page on public listeners, read only; operators have it at / of theirs (default none)")
@@ -84,6 +83,7 @@ func (c cli) serving(cmd *cobra.Command) *serving {
 		s.Flags(own)
 		fl.AddGoFlagSet(own)
 	}
+	config.Flag(fl)
 	fl.VisitAll(func(f *pflag.Flag) { v.keys = append(v.keys, f.Name) })
 	return v
 }

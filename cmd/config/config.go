@@ -2,7 +2,6 @@ package config
 
 import (
 	"cmp"
-	"net/url"
 	"os"
 	"slices"
 	"strings"
@@ -35,8 +34,9 @@ type Options struct {
 	Partial bool
 }
 
-// Flag adds --config to fl.
+// Flag adds --config to fl, before it is parsed. Flags that stand there already and do not tell what they were set to, as those of flag.Func, are made to.
 func Flag(fl *pflag.FlagSet) {
+	fl.VisitAll(remember)
 	fl.String(FileFlag, "", "TOML `file` with values for the flags, by their names")
 }
 
@@ -46,7 +46,7 @@ func Read(fl *pflag.FlagSet, o Options) ([]admin.Setting, error) {
 	if o.Environ == nil {
 		o.Environ = os.Environ()
 	}
-	r := &reading{fl: fl, o: o, keys: keysOf(fl), values: koanf.New("."), where: map[string]string{}, texts: map[string][]string{}, lines: map[string]int{}}
+	r := &reading{fl: fl, o: o, keys: keysOf(fl), values: koanf.New("."), where: map[string]string{}, lines: map[string]int{}}
 	r.readFile(r.file())
 	r.readEnvironment()
 	fl.VisitAll(r.set)
@@ -63,10 +63,9 @@ type reading struct {
 	fl       *pflag.FlagSet
 	o        Options
 	keys     []string
-	values   *koanf.Koanf        // the file, and the environment over it
-	where    map[string]string   // of each of those values: FILE:LINE, or the variable
-	texts    map[string][]string // what was given to each flag; some flags do not tell
-	lines    map[string]int      // of places in the file
+	values   *koanf.Koanf      // the file, and the environment over it
+	where    map[string]string // of each of those values: FILE:LINE, or the variable
+	lines    map[string]int    // of places in the file
 	problems []Problem
 }
 
@@ -115,7 +114,6 @@ func (r *reading) set(f *pflag.Flag) {
 		return
 	}
 	texts, err := textsFor(f.Value.Type(), r.values.Get(f.Name))
-	r.texts[f.Name] = texts
 	if err == nil {
 		err = give(f.Value, texts)
 	}
@@ -127,7 +125,7 @@ func (r *reading) set(f *pflag.Flag) {
 func (r *reading) settings() (list []admin.Setting) {
 	for _, key := range r.keys {
 		f := r.fl.Lookup(key)
-		s := admin.Setting{Name: key, Value: cmp.Or(shown(f.Value), joined(r.texts[key])), Origin: cmp.Or(r.where[key], OriginDefault)}
+		s := admin.Setting{Name: key, Value: shown(f.Value), Origin: cmp.Or(r.where[key], OriginDefault)}
 		if f.Changed {
 			s.Origin = OriginFlag
 		}
@@ -135,34 +133,6 @@ func (r *reading) settings() (list []admin.Setting) {
 	}
 	slices.SortFunc(list, func(a, b admin.Setting) int { return strings.Compare(a.Name, b.Name) })
 	return list
-}
-
-// shown is a value as people see it. What gives access in a URL is not for them.
-func shown(v pflag.Value) string {
-	if list, ok := v.(pflag.SliceValue); ok {
-		return joined(list.GetSlice())
-	}
-	return redacted(v.String())
-}
-
-func joined(texts []string) string {
-	var list []string
-	for _, text := range texts {
-		list = append(list, redacted(text))
-	}
-	return strings.Join(list, ", ")
-}
-
-func redacted(text string) string {
-	if !strings.Contains(text, "@") {
-		return text
-	}
-	u, err := url.Parse(text)
-	if err != nil || u.User == nil {
-		return text
-	}
-	u.User = url.User("xxxxx")
-	return u.String()
 }
 
 // Named is how the one who configured a setting knows it, for the messages of checks that come later: --window, HELLO_WINDOW, or

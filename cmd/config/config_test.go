@@ -30,7 +30,6 @@ type options struct {
 func flags() (*options, *pflag.FlagSet) {
 	var o options
 	fl := pflag.NewFlagSet("serve", pflag.ContinueOnError)
-	Flag(fl)
 	fl.StringArrayVar(&o.listen, "listen", []string{"localhost:8080"}, "")
 	fl.DurationVar(&o.drain, "drain-timeout", time.Minute, "")
 	fl.IntVar(&o.keep, "keep", 4, "")
@@ -41,13 +40,14 @@ func flags() (*options, *pflag.FlagSet) {
 	own.StringVar(&o.tables, "db.tables", "", "")
 	own.StringVar(&o.token, "token-env", "", "")
 	own.Func("proxy", "", func(s string) error {
-		if !strings.HasPrefix(s, "http") {
+		if !strings.Contains(s, "://") {
 			return errors.New("want a URL")
 		}
 		o.proxy = append(o.proxy, s)
 		return nil
 	})
 	fl.AddGoFlagSet(own)
+	Flag(fl)
 	return &o, fl
 }
 
@@ -117,6 +117,10 @@ func TestPrecedence(t *testing.T) {
 		{"proxy = ['http://a', 'http://b']", "", "", "proxy", "http://a, http://b", "c.toml:1"},
 		{"proxy = 'http://a'", "", "", "proxy", "http://a", "c.toml:1"},
 		{"proxy = 'http://u:p@a/'", "", "", "proxy", "http://xxxxx@a/", "c.toml:1"},
+		{"", "", "--proxy http://a --proxy /b=http://u:p@b/", "proxy", "http://a, /b=http://xxxxx@b/", "flag"},
+		{"proxy = 'http://c'", "", "--proxy http://a", "proxy", "http://a", "flag"},
+		{"dir = 'http://u:p%2f@x@a/?q=c@d'", "", "", "dir", "http://xxxxx@a/?q=c@d", "c.toml:1"},
+		{"dir = 'http://a?q=c@d'", "", "", "dir", "http://a?q=c@d", "c.toml:1"},
 		{"dir = 'http://u:p@a/'", "", "", "dir", "http://xxxxx@a/", "c.toml:1"},
 		{"listen = ['http://u:p@a/']", "", "", "listen", "http://xxxxx@a/", "c.toml:1"},
 		{"keep = 5", "", "", "config", "c.toml", "HELLO_WORLD_CONFIG"},

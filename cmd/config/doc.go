@@ -2,7 +2,7 @@
 // configured, and says where each value came from.
 //
 //	fl.StringVar(&addr, "listen", "localhost:8080", "address to listen on")
-//	config.Flag(fl)
+//	config.Flag(fl) // adds --config
 //	fl.Parse(args)
 //	settings, err := config.Read(fl, config.Options{Program: "hello"})
 //

@@ -22,10 +22,10 @@ func ExampleRead() {
 	os.WriteFile(file, []byte("listen = ['localhost:8080', 'unix:/run/hello.sock']\nkeep = 5\n"), 0o600)
 
 	fl := pflag.NewFlagSet("serve", pflag.ContinueOnError)
-	config.Flag(fl)
 	listen := fl.StringArray("listen", nil, "address to listen on")
 	keep := fl.Int("keep", 4, "how many versions stay")
 	fl.Duration("drain-timeout", 0, "how long requests may take")
+	config.Flag(fl)
 	fl.Parse([]string{"--config", file})
 
 	settings, err := config.Read(fl, config.Options{Program: "hello", Environ: []string{"HELLO_KEEP=6"}})
