@@ -170,6 +170,14 @@ func TestChecks(t *testing.T) {
 		{"clock ahead", func(f *facts) { f.unsynced = "unsynchronised"; f.expiries[0].Expires = f.now.Add(-1) }, "clock", Error, "expired"},
 		{"dev", func(f *facts) { f.Status.Version = "dev" }, "version", Warning, "-ldflags"},
 		{"off", func(f *facts) { f.Status.Updates = admin.Updates{Reason: "no source"} }, "version", Warning, "no source"},
+		{"off for now", func(f *facts) {
+			f.Status.Updates = admin.Updates{Reason: "not the only generation yet"}
+			f.Status.Since = f.now.Add(-time.Second)
+		}, "version", OK, "updates wait"},
+		{"off still", func(f *facts) {
+			f.Status.Updates = admin.Updates{Reason: "the lock"}
+			f.Status.Since = f.now.Add(-time.Minute)
+		}, "version", Warning, "the lock"},
 		{"yanked", func(f *facts) { f.updater.Yanked = &release.Stop{Reason: "loses data"} }, "version", Warning, "loses data"},
 		{"packaged", func(f *facts) {
 			f.updater.Owner = &owner.Package{Manager: "dpkg", Name: "hello", Upgrade: "apt-get install hello"}

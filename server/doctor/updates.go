@@ -79,12 +79,20 @@ func (f *facts) version() []Finding {
 		return one(Warning, fmt.Sprintf("version %q does not parse", version), "nothing is newer or older than it, so no update is applied by itself", "build it with -ldflags '-X main.version=1.2.3', or once: "+f.App+" upgrade VERSION")
 	}
 	switch {
+	case f.Status != nil && !f.Status.Updates.On && f.passes():
+		return fine("version %s; updates wait: %s", version, f.Status.Updates.Reason)
 	case f.Status != nil && !f.Status.Updates.On && f.updater != nil && f.Disabled == "":
 		return one(Warning, "updates are off: "+f.Status.Updates.Reason, "nothing is applied by itself", f.App+" upgrade applies one when you ask for it")
 	case f.updater != nil && f.updater.Yanked != nil:
 		return one(Warning, fmt.Sprintf("version %s, which runs, was withdrawn: %s", version, f.updater.Yanked.Reason), "its publisher says that it should run nowhere", f.App+" upgrade")
 	}
 	return fine("version %s", version)
+}
+
+// passes reports that a server which does not update now will do so by itself, or follows another one that does: it has just taken over.
+func (f *facts) passes() bool {
+	const settling = 30 * time.Second
+	return f.updater != nil && f.updater.Automatic && (len(f.Instances) > 1 || f.now.Sub(f.Status.Since) < settling)
 }
 
 // expected are reasons of a check that say nothing is wrong.
