@@ -52,6 +52,7 @@ func (r *running) Check(context.Context, admin.Request) (admin.Check, error) { r
 func (r *running) Change(_ context.Context, rollback bool, req admin.Request, events func(updater.Event)) (updater.Outcome, error) {
 	r.asked = append(r.asked, req)
 	events(updater.Event{Phase: updater.PhaseFetch, Version: "1.1.0", Done: 1, Total: 2e6})
+	events(updater.Event{Phase: updater.PhaseFetch, Version: "1.1.0", Done: 1e6, Total: 2e6})
 	events(updater.Event{Phase: updater.PhaseFetch, Version: "1.1.0", Done: 2e6, Total: 2e6})
 	events(updater.Event{Phase: updater.PhaseProbation, Version: "1.1.0"})
 	if r.err != nil {

@@ -67,10 +67,10 @@ func TestProgressLines(t *testing.T) {
 		code   int
 		events int
 	}{
-		{available, "upgrade --yes --progress=json", 0, 3},
+		{available, "upgrade --yes --progress=json", 0, 4},
 		{admin.Check{Current: "1.0.0", Version: "1.0.0"}, "upgrade --yes --progress=json", 0, 0},
 		{admin.Check{Current: "1.0.0"}, "upgrade --yes --progress=json", 75, 0},
-		{available, "rollback --yes --progress=json", 0, 3},
+		{available, "rollback --yes --progress=json", 0, 4},
 		{available, "rollback --progress=json", 2, 0},
 	} {
 		r := &running{t: t, state: stateDir(t), check: tt.check}
