@@ -98,7 +98,7 @@ func TestRun(t *testing.T) {
 	if err := b.finish(); err != nil {
 		t.Errorf("run: %v", err)
 	}
-	if want := []string{"lock", "run", "run ends", "stop asked", "unlock"}; !slices.Equal(b.u.said(), want) {
+	if want := []string{"lock", "announce", "run", "run ends", "stop asked", "unlock"}; !slices.Equal(b.u.said(), want) {
 		t.Errorf("the updater was asked for %v, want %v", b.u.said(), want)
 	}
 	if left, err := os.ReadDir(filepath.Join(b.u.dir, "instances")); err != nil || len(left) > 0 {
@@ -230,7 +230,7 @@ func TestOrphaned(t *testing.T) {
 	b.start()
 	b.wait("the update loop", func() bool { return slices.Contains(b.u.said(), "run") })
 	b.finish()
-	if want := []string{"adopt", "run", "run ends", "stop asked", "unlock"}; !slices.Equal(b.u.said(), want) {
+	if want := []string{"adopt", "announce", "run", "run ends", "stop asked", "unlock"}; !slices.Equal(b.u.said(), want) {
 		t.Errorf("%v, want %v", b.u.said(), want)
 	}
 }
@@ -293,7 +293,7 @@ func TestFollows(t *testing.T) {
 			t.Helper()
 			b.u.replaced <- struct{}{}
 			b.wait("the restart", func() bool {
-				said := slices.DeleteFunc(b.u.said(), func(call string) bool { return call == "lock" || call == "run" })
+				said := slices.DeleteFunc(b.u.said(), func(call string) bool { return call == "lock" || call == "announce" || call == "run" })
 				return slices.Equal(said, want)
 			})
 		}
