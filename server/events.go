@@ -32,6 +32,7 @@ type hub struct {
 	last    int // number of the newest event
 	ring    []admin.Event
 	readers map[chan admin.Event]bool
+	gone    bool      // somebody else serves, or nobody: nobody listens here for long
 	fetched time.Time // when the progress of a download was last told
 }
 
@@ -71,6 +72,9 @@ func (h *hub) subscribe(after string) (<-chan admin.Event, func()) {
 		ch <- e
 	}
 	h.readers[ch] = true
+	if h.gone {
+		h.drop(ch)
+	}
 	return ch, func() {
 		h.mu.Lock()
 		defer h.mu.Unlock()
@@ -91,13 +95,21 @@ func (h *hub) missed(after string) []admin.Event {
 	return h.ring
 }
 
-// dismiss ends all streams: their clients find whoever serves now.
+// dismiss ends all streams, those too that begin now: their clients find whoever serves.
 func (h *hub) dismiss() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.gone = true
 	for ch := range h.readers {
 		h.drop(ch)
 	}
+}
+
+// resume lets streams last again: this process serves after all.
+func (h *hub) resume() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.gone = false
 }
 
 // tooOften reports whether progress was told a moment ago.

@@ -75,6 +75,16 @@ func TestHub(t *testing.T) {
 	if _, closed := collect(all); !closed {
 		t.Error("open after dismiss")
 	}
+	late, _ := h.subscribe("3.1")
+	if ids, closed := collect(late); !closed || len(ids) != remembered {
+		t.Errorf("who comes after dismiss got %d events, closed %v", len(ids), closed)
+	}
+	h.resume()
+	back, cancel := h.subscribe("")
+	defer cancel()
+	if _, closed := collect(back); closed {
+		t.Error("closed after resume")
+	}
 }
 
 // A download would fill the memory of the hub, and push out what matters.

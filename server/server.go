@@ -312,6 +312,7 @@ func (r *runner) onEvent(e grace.Event) {
 	r.noteDrain(e.Step)
 	if e.Step == grace.StepResurrected {
 		r.resurrected.Store(true)
+		r.hub.resume()
 		r.announce()
 	}
 	r.passage.step(e, r.probation)
