@@ -155,7 +155,7 @@ func TestDpkg(t *testing.T) {
 	if out := run(t, hello, "version"); !strings.HasPrefix(out, "hello 1.0.0 ") {
 		t.Errorf("version: %s", out)
 	}
-	if out := run(t, hello, "config", "check", filepath.Join(r.path, "etc/hello/hello.toml")); !strings.Contains(out, "is good") {
+	if out := run(t, hello, "config", "check", filepath.Join(r.path, "etc/hello/hello.toml"), "--dir", filepath.Join(r.path, "usr/share/hello")); !strings.Contains(out, "is good") {
 		t.Errorf("the packaged configuration: %s", out)
 	}
 	out, err := exec.Command(hello, "upgrade", "--yes").CombinedOutput()
