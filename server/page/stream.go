@@ -71,6 +71,11 @@ func (p *page) stream(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("X-Accel-Buffering", "no") // a proxy on the way must not collect them
 	s := sender{w, http.NewResponseController(w)}
+	if p.o.Server.Status().State == "draining" { // a browser that came back by an old connection: nothing will end this stream
+		w.Header().Set("Connection", "close")
+		s.say("retry: %d\nevent: bye\ndata:\n\n", retry.Milliseconds())
+		return
+	}
 	if s.say("retry: %d\nevent: edition\ndata: %s\n\n", retry.Milliseconds(), edition) != nil {
 		return
 	}

@@ -93,6 +93,21 @@ func TestStream(t *testing.T) {
 	}
 }
 
+// TestStreamOfOneThatDrains: a browser may come back by the connection that it has, which is closed then.
+func TestStreamOfOneThatDrains(t *testing.T) {
+	s := full()
+	s.st.State = "draining"
+	srv := httptest.NewServer(New(Options{Server: s, Place: Ops}))
+	t.Cleanup(srv.Close)
+	ch, res := follow(t, srv.URL)
+	if e := next(t, ch); e.kind != "bye" || !res.Close {
+		t.Errorf("%+v, header %v", e, res.Header)
+	}
+	if e, open := <-ch; open {
+		t.Errorf("more after bye: %+v", e)
+	}
+}
+
 // TestStreamTellsCounts: nobody sends events about connections.
 func TestStreamTellsCounts(t *testing.T) {
 	s := full()
