@@ -91,7 +91,7 @@ func TestMain(m *testing.M) {
 //	exits CODE COMMAND ARG…  runs a program that must end with exactly this code
 //	signal NAME              sends a signal to the process that serves
 //	alone                    waits until one process of each server is left
-//	stop                     sends TERM to the first process of the line and waits until none is left
+//	terminate                sends TERM to the oldest process of the line and waits until none is left (stop is testscript's own, and ends the script)
 //	killall, killfirst       kill -9, of all processes or of the first
 //	killoldest, killlast     kill -9, of the oldest process that is left or of the youngest
 //	servefeed DIR            serves a feed with cmd/app, on $feed
@@ -132,7 +132,7 @@ func TestStories(t *testing.T) {
 			"keys": command((*story).keys), "install": command((*story).install), "drop": command((*story).drop),
 			"serve": command((*story).serve), "instance": command((*story).instance), "load": command((*story).startLoad), "lost": command((*story).lost),
 			"serves": command((*story).serves), "log": command((*story).logs), "exits": command((*story).exits),
-			"signal": command((*story).signal), "alone": command((*story).alone), "stop": command((*story).stop),
+			"signal": command((*story).signal), "alone": command((*story).alone), "terminate": command((*story).terminate),
 			"killall": command((*story).killAll), "killfirst": command((*story).killFirst), "killoldest": command((*story).killOldest), "killlast": command((*story).killLast), "servefeed": command((*story).serveFeed), "forge": command((*story).forge),
 			"supervise": command((*story).supervise), "unsupervise": command((*story).unsupervise), "started": command((*story).started),
 			"spoil": command((*story).spoil), "unlink": command((*story).unlink), "restore": command((*story).restore),
@@ -446,8 +446,12 @@ func (s *story) alone(*testscript.TestScript, []string) error {
 	return nil
 }
 
-func (s *story) stop(*testscript.TestScript, []string) error {
-	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+func (s *story) terminate(*testscript.TestScript, []string) error {
+	pids := s.pids()
+	if len(pids) == 0 {
+		return errors.New("no process is there to be stopped")
+	}
+	if err := syscall.Kill(pids[0], syscall.SIGTERM); err != nil {
 		return err
 	}
 	return s.allGone()
