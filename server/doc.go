@@ -34,6 +34,8 @@
 // addresses, and protocols of the program's own ([Listener.Serve]): all on one Service, and all go through a handover. [Limits] says what clients
 // may take, and why what is not limited is not. Whatever does not end by itself, such as a WebSocket, asks [Draining] when to go.
 //
+// At / of the admin socket and of Ops, and for everybody below StatusPath if that is set, the status page of package page.
+//
 // # What it refuses
 //
 // On Windows there is no handover: updates replace the file, and the next start runs it.
