@@ -28,13 +28,13 @@
 // of Service.Ops have all that only tells: /metrics, /livez and /readyz. The metrics are named by the program (hello_generation); their
 // counters survive a handover. docs/reference/metrics.md explains each.
 //
+// At / of the admin socket and of Ops, and for everybody below StatusPath if that is set, the status page of package page.
+//
 // # Listeners
 //
 // HTTP/1.1, HTTP/2 and h2c, TLS with certificates that are read again when their files change, client certificates, Unix sockets, several
 // addresses, and protocols of the program's own ([Listener.Serve]): all on one Service, and all go through a handover. [Limits] says what clients
 // may take, and why what is not limited is not. Whatever does not end by itself, such as a WebSocket, asks [Draining] when to go.
-//
-// At / of the admin socket and of Ops, and for everybody below StatusPath if that is set, the status page of package page.
 //
 // # What it refuses
 //
