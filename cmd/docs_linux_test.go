@@ -29,7 +29,7 @@ import (
 //
 // moult is on the PATH. In a page's setup there are also the commands
 //
-//	hello VERSION FILE [fault]   makes the executable of testdata/hello
+//	build VERSION FILE [fault]   makes the executable of testdata/hello
 //	module DIR                   makes a module of a directory of programs that imports this one
 //
 // A page with the comment <!-- long: WHY --> is run with MOULT_PROMISES=full only; one with <!-- needs: PROGRAM… --> where these are installed.
@@ -43,7 +43,7 @@ func TestDocs(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if generated(page) || !runs(list) {
+		if generated(page) || strings.Contains(string(text), "\n<!-- run by ") || !runs(list) {
 			continue
 		}
 		t.Run(strings.TrimSuffix(strings.TrimPrefix(strings.TrimPrefix(page, "../"), "docs/"), ".md"), func(t *testing.T) {
@@ -92,7 +92,7 @@ var buildTools = sync.OnceValues(func() (string, error) {
 
 // preamble is what the shell of a page begins with. $1 of started is a process; it may be a shell whose child is the server.
 const preamble = `set -euo pipefail
-hello() { go build -C "$MODULE/cmd/testdata/hello" -ldflags "-s -w -X main.version=$1 -X main.fault=${3:-}" -o "$PWD/$2" .; }
+build() { go build -C "$MODULE/cmd/testdata/hello" -ldflags "-s -w -X main.version=$1 -X main.fault=${3:-}" -o "$PWD/$2" .; }
 module() { (cd "$1" && go mod init example.com/hello && go mod edit -replace "github.com/moult-go/moult=$MODULE" && go mod tidy); }
 started() {
 	for _ in {1..400}; do

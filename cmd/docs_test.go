@@ -17,7 +17,7 @@ import (
 //   - Anything else whose first line is a comment with the name of a file is written to that file.
 //
 // What is none of these has a comment above it that says why: <!-- not run: … -->, or <!-- from FILE --> for what that file of this module has,
-// word for word, and where it is tested.
+// word for word, and where it is tested. A page with <!-- run by TestX --> has a test of its own.
 type block struct {
 	line             int
 	lang, mark, text string
@@ -77,12 +77,16 @@ func generated(page string) bool {
 
 // TestBlocks: each block of a page is run, or says why it is not; what it has from a file is there; Go is formatted as it should be.
 func TestBlocks(t *testing.T) {
+	have := tests(t)
 	for _, page := range pages(t) {
 		b, err := os.ReadFile(page)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if generated(page) {
+		if by := regexp.MustCompile(`(?m)^<!-- run by (Test\w+) -->$`).FindSubmatch(b); generated(page) || by != nil {
+			if by != nil && !have[string(by[1])] {
+				t.Errorf("%s: there is no %s", page, by[1])
+			}
 			continue
 		}
 		if m := regexp.MustCompile(`(?m)^\n {4,}\S.*`).FindString(outside(string(b))); m != "" {
