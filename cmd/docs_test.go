@@ -169,6 +169,7 @@ func TestShows(t *testing.T) {
 		{"a\n…\nd\n", "a\nb\n", false},
 		{"a\n", "a\nb\n", false},
 		{"…\nb\n", "a\nb\n", true},
+		{"a\n", "a\n\n", true},
 	} {
 		if got := shows(c.shown, c.printed); got != c.same {
 			t.Errorf("%q for %q: %t", c.shown, c.printed, got)
@@ -189,7 +190,7 @@ func shows(shown, printed string) bool {
 		re.WriteString(strings.ReplaceAll(regexp.QuoteMeta(line), "…", `[^\n]*`) + `\n`)
 	}
 	var lines strings.Builder
-	for line := range strings.Lines(printed) {
+	for line := range strings.Lines(strings.TrimRight(printed, "\n")) {
 		lines.WriteString(strings.TrimSpace(blanks.ReplaceAllString(line, " ")) + "\n")
 	}
 	return regexp.MustCompile(re.String() + `$`).MatchString(lines.String())
