@@ -20,8 +20,8 @@ func TestPromiseG22(t *testing.T) {
 		{"dropin", 1.25, false},
 		{"path", 2.2, true},
 		{"feed", 6, true},
-		{"service", 7, true},
-		{"command", 10.5, true},
+		{"service", 9, true},
+		{"command", 13.5, true},
 	} {
 		t.Run(w.program, func(t *testing.T) {
 			if w.full && os.Getenv("MOULT_PROMISES") != "full" {
