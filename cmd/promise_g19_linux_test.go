@@ -23,7 +23,7 @@ func g19Size() int {
 	if os.Getenv("MOULT_PROMISES") == "full" {
 		return 100 << 20
 	}
-	return 16 << 20
+	return 24 << 20
 }
 
 // padded writes an executable that grows to size by bytes that nobody loads. They compress by a half, as executables do, and those of
