@@ -114,6 +114,32 @@ func TestKeepsItsOwnImage(t *testing.T) {
 	}
 }
 
+// TestReplacedBeforeItIsKept: the file is replaced after it was looked at and before it gets its second name.
+func TestReplacedBeforeItIsKept(t *testing.T) {
+	own, _, err := release.DigestFile(os.Args[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, image := range []bool{true, false} {
+		b := newBench(t, nil)
+		b.lock()
+		id, err := identifyFile(b.path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		runs := build{"1.1.0", own}
+		b.ownImage, b.running = image, own
+		b.digests = digestCache{id, own} // what the look saw
+		err = b.keepNow(runs)
+		if image && (err != nil || !digestIs(b.versionFile(runs), own)) {
+			t.Errorf("the image of this process: %v", err)
+		}
+		if _, statErr := os.Stat(b.versionFile(runs)); !image && (err == nil || statErr == nil) {
+			t.Errorf("another file is kept: %v", err)
+		}
+	}
+}
+
 // TestReplacedWaitsForTheWriter, however long the file takes to be whole, and whether or not it is there meanwhile.
 func TestReplacedWaitsForTheWriter(t *testing.T) {
 	b := newBench(t, nil)

@@ -3,6 +3,7 @@ package updater
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path"
 	"strings"
@@ -225,20 +226,36 @@ func (u *Updater) keepNow(b build) error {
 }
 
 func (u *Updater) nameOrCopy(b build, file string) error {
-	if d, err := u.diskDigest(); err == nil && d != b.Digest && b.Digest == u.running && u.ownImage {
-		image, err := os.Open(ownImage())
-		if err != nil {
-			return err
-		}
-		defer image.Close()
-		return copyWhole(image, u.root, file)
+	image := b.Digest == u.running && u.ownImage
+	if d, err := u.diskDigest(); err == nil && d != b.Digest && image {
+		return u.copyImage(file)
 	}
 	place, err := u.place()
 	if err != nil {
 		return err
 	}
 	defer place.Close()
-	return linkOrCopy(place, u.name, u.root, file)
+	if err := linkOrCopy(place, u.name, u.root, file); err != nil || digestIsIn(u.root, file, b.Digest) {
+		return err
+	}
+	// It was replaced between the look and the link.
+	if err := u.root.Remove(file); err != nil {
+		return err
+	}
+	if image {
+		return u.copyImage(file)
+	}
+	return fmt.Errorf("the file at %s is not version %s any more", u.path, b.Version)
+}
+
+// copyImage copies what this process runs, wherever its file is.
+func (u *Updater) copyImage(file string) error {
+	image, err := os.Open(ownImage())
+	if err != nil {
+		return err
+	}
+	defer image.Close()
+	return copyWhole(image, u.root, file)
 }
 
 func (u *Updater) isKept(b build) bool {
