@@ -335,7 +335,6 @@ func TestShippedUnit(t *testing.T) {
 
 	m.write("behaviour", "panic=10ms")
 	hangUp(pid)
-	eventually(t, "the reload", func() bool { return m.show("ActiveState") == "reloading" })
 	eventually(t, "the rollback", func() bool { return strings.Contains(m.file("log"), "handover undone") })
 	if after := m.settled(addr); after != pid {
 		t.Errorf("the main process is %d after a rollback, want %d", after, pid)
