@@ -127,7 +127,7 @@ func TestStopAfterCommit(t *testing.T) {
 		}()
 		eventually(t, "the slow request in flight", func() bool { return established(t, s.addr) >= 1 })
 		s.signal(s.cmd.Process.Pid, syscall.SIGHUP)
-		s.waitLog("handed over")
+		s.waitLog("msg=draining generation=1")
 		s.signal(s.cmd.Process.Pid, syscall.SIGTERM)
 		if err := <-slow; err != nil {
 			t.Errorf("the request in flight: %v", err)
