@@ -26,8 +26,8 @@ const (
 	stallFar   = 1250 * time.Millisecond
 )
 
-// TestPromiseG6: no stall. The p99 of latency near an upgrade over that far from any, in the same run, in the median of five runs, or of up to
-// eleven: single ratios between 0.4 and 6 are seen on machines with other work, around the same median. The load is far
+// TestPromiseG6: no stall. The p99 of latency near an upgrade over that far from any, in the same run, in the median of five runs, and of nine
+// with many connections, where single ratios between 0.4 and 6 are seen on machines with other work. The load is far
 // below what the machine can do; half of the requests come on connections of their own. The control holds the gate shut for 100 ms.
 //
 // Without MOULT_PROMISES=full, on a machine with other work, a p99 of a few hundred requests is mostly noise: then the upgrade must add less than
@@ -36,38 +36,38 @@ func TestPromiseG6(t *testing.T) {
 	const shut = 100 * time.Millisecond
 	full := promised(1) == 1
 	for _, c := range []struct {
-		name        string
-		idle        int
-		shut        time.Duration
-		least, most int // runs
-		bound       float64
+		name  string
+		idle  int
+		shut  time.Duration
+		runs  int // fixed beforehand: to look again only at what fails would lean to one side
+		bound float64
 	}{
-		{"few idle connections", 50, 0, 5, 11, 1.3},
-		{"many idle connections", 1000, 0, 5, 11, 2},
-		{"control with the gate held shut", 50, shut, 1, 5, 2},
+		{"few idle connections", 50, 0, 5, 1.3},
+		{"many idle connections", 1000, 0, 9, 2},
+		{"control with the gate held shut", 50, shut, 3, 2},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			upgrades := 4
 			if !full {
 				t.Parallel()
-				c.least, c.idle, upgrades = min(c.least, 3), max(promised(c.idle), 50), 1
+				c.runs, c.idle, upgrades = min(c.runs, 3), max(promised(c.idle), 50), 1
 			}
 			var ratios []float64
 			var added []time.Duration
-			var ratio float64
-			var more time.Duration
-			var stalled bool
-			for len(ratios) < c.least || len(ratios) < c.most && stalled == (c.shut == 0) { // what is not as it should be is looked at again
+			for range c.runs {
 				near, far := stallRun(t, c.idle, c.shut, upgrades)
 				n, f := quantile(near, 0.99), quantile(far, 0.99)
 				ratios, added = append(ratios, float64(n)/float64(f)), append(added, n-f)
 				t.Logf("near: p50 %s, p99 %s of %d; far: p50 %s, p99 %s of %d", quantile(near, 0.5), n, len(near), quantile(far, 0.5), f, len(far))
-				slices.Sort(ratios)
-				slices.Sort(added)
-				ratio, more = ratios[len(ratios)/2], added[len(added)/2]
-				stalled = full && ratio > c.bound || !full && more > shut/2
 			}
+			slices.Sort(ratios)
+			slices.Sort(added)
+			ratio, more := ratios[len(ratios)/2], added[len(added)/2]
 			t.Logf("near p99 over far p99: %.2f", ratios)
+			stalled := ratio > c.bound
+			if !full {
+				stalled = more > shut/2
+			}
 			switch {
 			case stalled && c.shut == 0:
 				t.Errorf("the p99 near an upgrade is %.2f times that far from any: %s more", ratio, more)

@@ -321,7 +321,7 @@ func (m *userManager) slowRequest(addr string, seconds int) <-chan error {
 func TestShippedUnit(t *testing.T) {
 	t.Parallel()
 	m := startUserManager(t)
-	addr := m.start(shippedUnit(t), "supervised", "WatchdogSec=1", "Environment=GRACE_TEST_PROBATION=500ms")
+	addr := m.start(shippedUnit(t), "supervised", "WatchdogSec=1", "Environment=GRACE_TEST_PROBATION=2s")
 	for range 2 {
 		m.upgrade(addr, func(int) { m.systemctl("reload", "hello") })
 	}
@@ -333,8 +333,9 @@ func TestShippedUnit(t *testing.T) {
 		}
 	}
 
-	m.write("behaviour", "panic=10ms")
+	m.write("behaviour", "panic=1s") // within the probation, and long enough for a look at the unit before
 	hangUp(pid)
+	eventually(t, "the reload", func() bool { return m.show("ActiveState") == "reloading" })
 	eventually(t, "the rollback", func() bool { return strings.Contains(m.file("log"), "handover undone") })
 	if after := m.settled(addr); after != pid {
 		t.Errorf("the main process is %d after a rollback, want %d", after, pid)
