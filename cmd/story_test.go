@@ -3,21 +3,15 @@
 package cmd_test
 
 import (
-	"bytes"
-	"cmp"
-	"context"
 	"errors"
 	"flag"
 	"fmt"
 	"math/rand/v2"
 	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"runtime"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -27,9 +21,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
-	"github.com/moult-go/moult/grace/gracetest"
 	"github.com/moult-go/moult/release"
-	"github.com/moult-go/moult/release/tuf"
 )
 
 // patience bounds every wait of a story.
@@ -160,14 +152,6 @@ type story struct {
 	originals map[string][]byte // of files that the story spoiled or took away
 }
 
-// served is a server of the story.
-type served struct {
-	addr, log  string
-	cmd        *exec.Cmd
-	load       *gracetest.Load
-	supervisor *supervisor // nil: none
-}
-
 func command(f func(*story, *testscript.TestScript, []string) error) func(*testscript.TestScript, bool, []string) {
 	return func(ts *testscript.TestScript, neg bool, args []string) {
 		if neg {
@@ -198,49 +182,6 @@ func (s *story) end() {
 			one.cmd.Wait()
 		}
 	}
-}
-
-func (s *story) instance(_ *testscript.TestScript, args []string) error {
-	log := "log-" + args[0]
-	for _, one := range s.all {
-		if one.log == log {
-			s.served = one
-			return nil
-		}
-	}
-	addr, err := freeAddress()
-	s.served = &served{addr: addr, log: log}
-	s.all = append(s.all, s.served)
-	return err
-}
-
-// pids finds the processes of the story by their working directory.
-func (s *story) pids() (list []int) {
-	entries, _ := os.ReadDir("/proc")
-	for _, e := range entries {
-		pid, err := strconv.Atoi(e.Name())
-		if err != nil {
-			continue
-		}
-		cwd, _ := os.Readlink(filepath.Join("/proc", e.Name(), "cwd"))
-		stat, _ := os.ReadFile(filepath.Join("/proc", e.Name(), "stat"))
-		if cwd == s.dir && pid != os.Getpid() && !strings.Contains(string(stat), ") Z ") {
-			list = append(list, pid)
-		}
-	}
-	slices.SortFunc(list, func(a, b int) int { return cmp.Compare(startOf(a), startOf(b)) })
-	return list
-}
-
-// startOf is when a process was started, in the kernel's ticks.
-func startOf(pid int) int {
-	stat, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	_, after, _ := strings.Cut(string(stat), ") ")
-	if fields := strings.Fields(after); len(fields) > 19 {
-		start, _ := strconv.Atoi(fields[19])
-		return start
-	}
-	return 0
 }
 
 func (s *story) run(name string, args ...string) error {
@@ -329,88 +270,6 @@ func (s *story) sign(file, key, version, platform string) error {
 	return os.WriteFile(file+".minisig", sig, 0o600)
 }
 
-func (s *story) serve(ts *testscript.TestScript, args []string) error {
-	return s.start(append(os.Environ(), "PATH="+ts.Getenv("PATH")), args)
-}
-
-func (s *story) start(env, args []string) error {
-	out, err := os.OpenFile(filepath.Join(s.dir, s.log), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	defer out.Close()
-	env = append(env, "MOULT_TEST_SKEW="+filepath.Join(s.dir, "skew"))
-	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
-		env, args = append(env, args[0]), args[1:]
-	}
-	s.cmd = exec.Command(filepath.Join(s.dir, "opt", "app"), append([]string{"serve", "--listen", s.addr, "--dir", "www", "--debug-sleep", "--log-format", "text"}, args...)...)
-	s.cmd.Env = env
-	s.cmd.Dir, s.cmd.Stdout, s.cmd.Stderr = s.dir, out, out
-	if err := s.cmd.Start(); err != nil {
-		return err
-	}
-	go s.cmd.Process.Wait()
-	if !until(func() bool { _, err := s.version(); return err == nil }) {
-		return fmt.Errorf("does not serve; log:\n%s", s.logged())
-	}
-	return nil
-}
-
-func (s *story) version() (string, error) {
-	tr := &http.Transport{DisableKeepAlives: true}
-	res, err := (&http.Client{Transport: tr, Timeout: 5 * time.Second}).Get("http://" + s.addr + "/debug/sleep?ms=0")
-	if err != nil {
-		return "", err
-	}
-	res.Body.Close()
-	return res.Header.Get("X-Version"), nil
-}
-
-func (s *story) logged() string {
-	b, _ := os.ReadFile(filepath.Join(s.dir, s.log))
-	return string(b)
-}
-
-func (s *story) startLoad(*testscript.TestScript, []string) error {
-	s.load = gracetest.Start(gracetest.Options{Addr: s.addr, Path: "/debug/sleep?ms=0", SlowPath: "/debug/sleep?ms=200",
-		KeepAlive: 2, New: 1, Slow: 1, Pause: 5 * time.Millisecond})
-	return nil
-}
-
-func (s *story) lost(ts *testscript.TestScript, args []string) error {
-	most, err := strconv.Atoi(args[0])
-	if err != nil {
-		return err
-	}
-	report := s.load.Stop()
-	s.load = nil
-	requests, failures := report.Total()
-	ts.Logf("%d of %d requests lost %v", failures, requests, report.Failures)
-	if failures > most || requests < 20 {
-		return fmt.Errorf("%d of %d requests lost, at most %d may be: %v", failures, requests, most, report.Failures)
-	}
-	return nil
-}
-
-func (s *story) serves(_ *testscript.TestScript, args []string) error {
-	var got string
-	if !until(func() bool { got, _ = s.version(); return got == args[0] }) {
-		return fmt.Errorf("version %q answers, want %s; log:\n%s", got, args[0], s.logged())
-	}
-	return nil
-}
-
-func (s *story) logs(_ *testscript.TestScript, args []string) error {
-	re, err := regexp.Compile("(?m)" + args[0])
-	if err != nil {
-		return err
-	}
-	if !until(func() bool { return re.MatchString(s.logged()) }) {
-		return fmt.Errorf("no line like %q in the log:\n%s", args[0], s.logged())
-	}
-	return nil
-}
-
 func (s *story) exits(ts *testscript.TestScript, args []string) error {
 	want, err := strconv.Atoi(args[0])
 	if err != nil {
@@ -427,162 +286,6 @@ func (s *story) exits(ts *testscript.TestScript, args []string) error {
 	}
 	if got != want {
 		return fmt.Errorf("exit status %d, want %d; log:\n%s", got, want, s.logged())
-	}
-	return nil
-}
-
-func (s *story) signal(_ *testscript.TestScript, args []string) error {
-	signals := map[string]syscall.Signal{"HUP": syscall.SIGHUP, "TERM": syscall.SIGTERM, "KILL": syscall.SIGKILL, "USR2": syscall.SIGUSR2}
-	if n := len(s.pids()); n != 1 {
-		return fmt.Errorf("%d processes, want one", n)
-	}
-	return syscall.Kill(s.pids()[0], signals[args[0]])
-}
-
-func (s *story) alone(*testscript.TestScript, []string) error {
-	servers := 0
-	for _, one := range s.all {
-		if one.cmd != nil || one.supervisor != nil {
-			servers++
-		}
-	}
-	if !until(func() bool { return len(s.pids()) == servers }) {
-		return fmt.Errorf("%d processes are left; log:\n%s", len(s.pids()), s.logged())
-	}
-	return nil
-}
-
-func (s *story) terminate(*testscript.TestScript, []string) error {
-	pids := s.pids()
-	if len(pids) == 0 {
-		return errors.New("no process is there to be stopped")
-	}
-	if err := syscall.Kill(pids[0], syscall.SIGTERM); err != nil {
-		return err
-	}
-	return s.allGone()
-}
-
-func (s *story) killAll(*testscript.TestScript, []string) error {
-	for _, pid := range s.pids() {
-		syscall.Kill(pid, syscall.SIGKILL)
-	}
-	return s.allGone()
-}
-
-func (s *story) killFirst(*testscript.TestScript, []string) error {
-	return s.cmd.Process.Signal(syscall.SIGKILL)
-}
-
-func (s *story) killOldest(*testscript.TestScript, []string) error {
-	return syscall.Kill(s.pids()[0], syscall.SIGKILL)
-}
-
-func (s *story) killLast(*testscript.TestScript, []string) error {
-	pids := s.pids()
-	return syscall.Kill(pids[len(pids)-1], syscall.SIGKILL)
-}
-
-func (s *story) allGone() error {
-	if !until(func() bool { return len(s.pids()) == 0 }) {
-		return fmt.Errorf("%d processes are left; log:\n%s", len(s.pids()), s.logged())
-	}
-	return nil
-}
-
-// serveFeed runs in a directory of its own, so that it does not count as a process of the story's server.
-// age signs a feed again as of long ago.
-func (s *story) age(_ *testscript.TestScript, args []string) error {
-	d, err := time.ParseDuration(args[1])
-	if err != nil {
-		return err
-	}
-	r, err := tuf.Open(filepath.Join(s.dir, args[0]), tuf.OpenOptions{Now: func() time.Time { return time.Now().Add(-d) }})
-	if err != nil {
-		return err
-	}
-	return r.Refresh(context.Background())
-}
-
-// skew is read by the server's clock at each look: it never sees half of it.
-func (s *story) skew(_ *testscript.TestScript, args []string) error {
-	file := filepath.Join(s.dir, "skew")
-	if err := os.WriteFile(file+".new", []byte(args[0]), 0o600); err != nil {
-		return err
-	}
-	return os.Rename(file+".new", file)
-}
-
-func (s *story) serveFeed(ts *testscript.TestScript, args []string) error {
-	addr, err := freeAddress()
-	if err != nil {
-		return err
-	}
-	dir := filepath.Join(s.dir, "feed-server")
-	if err := os.Mkdir(dir, 0o755); err != nil {
-		return err
-	}
-	if err := copyFile(filepath.Join(s.bin, "1.0.0"), filepath.Join(dir, "app"), nil); err != nil {
-		return err
-	}
-	feed := exec.Command(filepath.Join(dir, "app"), "serve", "--listen", addr, "--dir", filepath.Join(s.dir, args[0]))
-	feed.Dir = dir
-	if err := feed.Start(); err != nil {
-		return err
-	}
-	ts.Defer(func() {
-		feed.Process.Kill()
-		feed.Wait()
-	})
-	ts.Setenv("feed", addr)
-	if !until(func() bool {
-		c, err := net.Dial("tcp", addr)
-		if err == nil {
-			c.Close()
-		}
-		return err == nil
-	}) {
-		return fmt.Errorf("no feed on %s", addr)
-	}
-	return nil
-}
-
-// eachFile does something to every file that a pattern names, of which the original is kept.
-func (s *story) eachFile(pattern string, do func(path string, original []byte) error) error {
-	files, err := filepath.Glob(filepath.Join(s.dir, pattern))
-	if err != nil || len(files) == 0 {
-		return fmt.Errorf("no files %s: %w", pattern, err)
-	}
-	for _, path := range files {
-		if s.originals[path] == nil {
-			if s.originals[path], err = os.ReadFile(path); err != nil {
-				return err
-			}
-		}
-		if err := do(path, s.originals[path]); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (s *story) spoil(_ *testscript.TestScript, args []string) error {
-	return s.eachFile(args[0], func(path string, original []byte) error {
-		b := bytes.Clone(original)
-		b[len(b)/2] ^= 1
-		return os.WriteFile(path, b, 0o644)
-	})
-}
-
-func (s *story) unlink(_ *testscript.TestScript, args []string) error {
-	return s.eachFile(args[0], func(path string, _ []byte) error { return os.Remove(path) })
-}
-
-func (s *story) restore(*testscript.TestScript, []string) error {
-	for path, original := range s.originals {
-		if err := os.WriteFile(path, original, 0o644); err != nil {
-			return err
-		}
 	}
 	return nil
 }
