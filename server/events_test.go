@@ -94,7 +94,7 @@ func TestProgressIsThinned(t *testing.T) {
 		r.p = newFakeProcess(t.TempDir())
 		for done := range int64(101) {
 			r.tellProgress(updater.Event{Phase: updater.PhaseFetch, Done: done, Total: 100})
-			time.Sleep(10 * time.Millisecond)
+			time.Sleep(10 * time.Millisecond) // of the bubble's clock
 		}
 		r.tellProgress(updater.Event{Phase: updater.PhaseVerify})
 		if n := len(r.hub.ring); n < 4 || n > 8 {

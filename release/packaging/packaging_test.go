@@ -89,7 +89,7 @@ func write(t *testing.T, to, content string, mode os.FileMode) {
 // eventually waits for a state, with a deadline.
 func eventually(t *testing.T, what string, is func() bool) {
 	t.Helper()
-	for end := time.Now().Add(30 * time.Second); !is(); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(30 * time.Second); !is(); time.Sleep(20 * time.Millisecond) { // between two looks
 		if time.Now().After(end) {
 			t.Fatalf("timed out: %s", what)
 		}

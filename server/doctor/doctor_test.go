@@ -170,7 +170,7 @@ func TestChecks(t *testing.T) {
 		{"clock ahead", func(f *facts) { f.unsynced = "unsynchronised"; f.expiries[0].Expires = f.now.Add(-1) }, "clock", Error, "expired"},
 		{"dev", func(f *facts) { f.Status.Version = "dev" }, "version", Warning, "-ldflags"},
 		{"off", func(f *facts) { f.Status.Updates = admin.Updates{Reason: "no source"} }, "version", Warning, "no source"},
-		{"off for now", func(f *facts) {
+		{"off until a successor has settled", func(f *facts) {
 			f.Status.Updates = admin.Updates{Reason: "not the only generation yet"}
 			f.Status.Since = f.now.Add(-time.Second)
 		}, "version", OK, "updates wait"},
