@@ -19,9 +19,9 @@ import (
 // At most moveWindow are on their way, and none after a bad round of health until a good one: a question that waits behind a thousand
 // connections would be answered too late, and a successor that is only busy be taken for hung, with all that it was given.
 const (
-	moveBatch  = 32
+	moveBatch  = 8
 	moveWindow = 64
-	movePace   = 2 * time.Millisecond
+	movePace   = time.Millisecond
 	moveAgain  = 50 * time.Millisecond
 )
 
