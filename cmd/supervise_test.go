@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -34,8 +35,9 @@ func (s *story) supervise(_ *testscript.TestScript, args []string) error {
 	go func() { // ends with stop
 		defer close(gone)
 		defer out.Close()
+		var running atomic.Int32 // of those that it started: one that is becoming another program is not among the pids for a moment
 		for {
-			if len(s.pids()) == 0 {
+			if running.Load() == 0 && len(s.pids()) == 0 {
 				cmd := exec.Command(filepath.Join(s.dir, "opt", "app"), append([]string{"serve", "--listen", s.addr, "--dir", "www", "--debug-sleep", "--log-format", "text"}, args...)...)
 				cmd.Dir, cmd.Stdout, cmd.Stderr = s.dir, out, out
 				if err := cmd.Start(); err != nil {
@@ -44,7 +46,11 @@ func (s *story) supervise(_ *testscript.TestScript, args []string) error {
 					v.mu.Lock()
 					v.starts = append(v.starts, cmd.Process.Pid)
 					v.mu.Unlock()
-					go cmd.Wait()
+					running.Add(1)
+					go func() {
+						cmd.Wait()
+						running.Add(-1)
+					}()
 				}
 			}
 			select {

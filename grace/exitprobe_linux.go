@@ -2,6 +2,7 @@ package grace
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"strconv"
 )
@@ -20,14 +21,17 @@ const (
 var procfs = "/proc"
 
 // exitProbe reads the flags of one process. It is opened once: a recycled pid never answers for another.
-type exitProbe struct{ f *os.File }
+type exitProbe struct {
+	pid int
+	f   *os.File // of its first thread
+}
 
 func newExitProbe(pid int) exitProbe {
-	f, err := os.Open(procfs + "/" + strconv.Itoa(pid) + "/stat")
+	f, err := os.Open(fmt.Sprintf("%s/%d/stat", procfs, pid))
 	if err != nil {
 		return exitProbe{} // no procfs: the end of the link must do
 	}
-	return exitProbe{f}
+	return exitProbe{pid, f}
 }
 
 func (p exitProbe) close() {
@@ -36,33 +40,56 @@ func (p exitProbe) close() {
 	}
 }
 
-// exiting reports whether the process has begun to die.
+// exiting reports whether the process has begun to die. That its first thread dies is not enough: execve by another one ends all but the
+// caller, which then takes the number of the first. So that one is asked again after the others, and a list that lacks one is not believed.
 func (p exitProbe) exiting() bool {
 	if p.f == nil {
 		return false
 	}
+	first := p.first()
+	return first.dying && p.allDying(first.threads) && p.first().dying
+}
+
+func (p exitProbe) first() taskStat {
 	var buf [1024]byte
 	n, err := p.f.ReadAt(buf[:], 0)
 	if n == 0 && err != nil {
-		return true // reaped
+		return taskStat{dying: true} // reaped
 	}
-	return dying(buf[:n])
+	return parseTaskStat(buf[:n])
 }
 
-// dying reads a line of /proc/PID/stat: "pid (name) state ppid pgrp session tty tpgid flags …". The name may hold
-// anything, even parentheses.
-func dying(stat []byte) bool {
+func (p exitProbe) allDying(n int) bool {
+	tasks := fmt.Sprintf("%s/%d/task/", procfs, p.pid)
+	threads, _ := os.ReadDir(tasks) // none of a process that was reaped
+	for _, thread := range threads {
+		stat, err := os.ReadFile(tasks + thread.Name() + "/stat")
+		if err == nil && !parseTaskStat(stat).dying {
+			return false
+		}
+	}
+	return len(threads) >= n
+}
+
+// taskStat is what one line of /proc/PID/stat, or /proc/PID/task/TID/stat, tells.
+type taskStat struct {
+	dying   bool
+	threads int // of the process
+}
+
+// parseTaskStat reads "pid (name) state ppid pgrp session tty tpgid flags …"; the twentieth is the number of threads. The name may hold
+// anything, even parentheses. State X is no sign: the thread whose number another one takes has it for a moment.
+func parseTaskStat(stat []byte) (s taskStat) {
 	end := bytes.LastIndexByte(stat, ')')
-	if end < 0 {
-		return false
-	}
 	fields := bytes.Fields(stat[end+1:])
-	if len(fields) < 7 {
-		return false
-	}
-	if s := string(fields[0]); s == "Z" || s == "X" {
-		return true
+	if end < 0 || len(fields) < 18 {
+		return s
 	}
 	flags, err := strconv.ParseUint(string(fields[6]), 10, 64)
-	return err == nil && flags&dyingFlags != 0
+	if err != nil {
+		return s
+	}
+	s.dying = string(fields[0]) == "Z" || string(fields[0]) != "X" && flags&dyingFlags != 0
+	s.threads, _ = strconv.Atoi(string(fields[17]))
+	return s
 }

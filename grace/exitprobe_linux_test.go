@@ -7,22 +7,24 @@ import (
 	"time"
 )
 
-func TestDying(t *testing.T) {
+func TestTaskStat(t *testing.T) {
 	for _, c := range []struct {
 		stat string
-		want bool
+		want taskStat
 	}{
-		{"12 (app) S 1 12 12 0 -1 4194304 100", false},
-		{"12 (app) R 1 12 12 0 -1 4194308 100", true},        // exiting
-		{"12 (app) S 1 12 12 0 -1 4195328 100", true},        // killed by a signal
-		{"12 (app) D 1 12 12 0 -1 4194816 100", true},        // dumping core
-		{"12 (app) Z 1 12 12 0 -1 4227084 0", true},          // zombie
-		{"12 (a) Z 1 (b) S 1 12 12 0 -1 4194304 100", false}, // a name made to mislead
-		{"12 (app", false},
-		{"", false},
+		{"12 (app) S 1 12 12 0 -1 4194304 0 0 0 0 0 0 0 0 20 0 7 0 100", taskStat{false, 7}},
+		{"12 (app) R 1 12 12 0 -1 4194308 0 0 0 0 0 0 0 0 20 0 7 0 100", taskStat{true, 7}},        // exiting
+		{"12 (app) S 1 12 12 0 -1 4195328 0 0 0 0 0 0 0 0 20 0 7 0 100", taskStat{true, 7}},        // killed by a signal
+		{"12 (app) D 1 12 12 0 -1 4194816 0 0 0 0 0 0 0 0 20 0 7 0 100", taskStat{true, 7}},        // dumping core
+		{"12 (app) Z 1 12 12 0 -1 4227084 0 0 0 0 0 0 0 0 20 0 1 0 100", taskStat{true, 1}},        // zombie
+		{"12 (app) X 0 -1 -1 0 -1 4228108 0 0 0 0 0 0 0 0 20 0 0 0 100", taskStat{false, 0}},       // being released
+		{"12 (a) Z 1 (b) S 1 12 12 0 -1 4194304 0 0 0 0 0 0 0 0 20 0 7 0 100", taskStat{false, 7}}, // a name made to mislead
+		{"12 (app) Z 1 12", taskStat{}},
+		{"12 (app", taskStat{}},
+		{"", taskStat{}},
 	} {
-		if got := dying([]byte(c.stat)); got != c.want {
-			t.Errorf("dying(%q) = %v", c.stat, got)
+		if got := parseTaskStat([]byte(c.stat)); got != c.want {
+			t.Errorf("parseTaskStat(%q) = %v", c.stat, got)
 		}
 	}
 }
@@ -51,4 +53,47 @@ func TestExitProbe(t *testing.T) {
 	if newExitProbe(os.Getpid()).exiting() {
 		t.Error("this process is taken for dead")
 	}
+}
+
+// TestExecIsNoDeath reads a process that becomes another program again and again, from a thread that is not its first: until the kernel has
+// given that one the process's number, the first is a zombie.
+func TestExecIsNoDeath(t *testing.T) {
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(exe)
+	cmd.Env = append(os.Environ(), "GRACE_TEST_PROGRAM=exec", "GRACE_TEST_EXECS=100")
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	last := make(chan string, 1)
+	go func() {
+		b := make([]byte, 8)
+		n, _ := out.Read(b)
+		last <- string(b[:n])
+	}()
+	p := newExitProbe(cmd.Process.Pid)
+	defer p.close()
+	for reads := 1; ; reads++ {
+		dead := p.exiting()
+		select {
+		case said := <-last:
+			if said != "last\n" || dead {
+				t.Errorf("the last program said %q; taken for dead: %v", said, dead)
+			}
+		default:
+			if !dead {
+				continue
+			}
+			t.Errorf("taken for dead at read %d, and it went on to say %q", reads, <-last)
+		}
+		break
+	}
+	cmd.Process.Kill()
+	cmd.Wait()
 }

@@ -32,6 +32,7 @@ var programs = map[string]func(){
 	"two":      twoServersProgram,
 	"full":     fullProgram,
 	"echo":     echoProgram,
+	"exec":     execProgram,
 	"quiet":    quietProgram,
 }
 

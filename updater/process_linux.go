@@ -8,19 +8,28 @@ import (
 	"syscall"
 )
 
-// startTime returns field 22 of /proc/PID/stat; "" for a process that is gone or a zombie.
+// startTime returns field 22 of /proc/PID/stat; "" for a process that is gone or a zombie. One whose first thread alone is a zombie lives:
+// execve by another thread ends that one, and takes its number.
 func startTime(pid int) string {
-	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
-	if err != nil {
-		return ""
+	for {
+		b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+		if err != nil {
+			return ""
+		}
+		// The second field is the name in parentheses and may hold anything.
+		i := bytes.LastIndexByte(b, ')')
+		fields := strings.Fields(string(b[i+1:]))
+		if i < 0 || len(fields) < 20 {
+			return ""
+		}
+		switch state, threads := fields[0], fields[17]; {
+		case state == "X": // about to be gone, or to have the number of the thread that called execve: for microseconds
+		case state == "Z" && threads == "1":
+			return ""
+		default:
+			return fields[19]
+		}
 	}
-	// The second field is the name in parentheses and may hold anything.
-	i := bytes.LastIndexByte(b, ')')
-	fields := strings.Fields(string(b[i+1:]))
-	if i < 0 || len(fields) < 20 || fields[0] == "Z" || fields[0] == "X" {
-		return ""
-	}
-	return fields[19]
 }
 
 func bootID() string {
