@@ -32,7 +32,6 @@ var programs = map[string]func(){
 	"two":      twoServersProgram,
 	"full":     fullProgram,
 	"echo":     echoProgram,
-	"exec":     execProgram,
 	"quiet":    quietProgram,
 }
 

@@ -1,5 +1,3 @@
-//go:build linux
-
 package grace_test
 
 import (
@@ -10,6 +8,8 @@ import (
 	"syscall"
 	"time"
 )
+
+func init() { programs["exec"] = execProgram }
 
 // execProgram becomes itself GRACE_TEST_EXECS times, each time from a thread that is not the first of the process.
 func execProgram() {
