@@ -75,7 +75,14 @@ func init() {
 	})
 	hostile("test-mute", func(release.Decoding, string) error { os.Exit(0); return nil })
 	hostile("test-garbage", func(release.Decoding, string) error { return answer("?") })
-	hostile("test-verbose", func(release.Decoding, string) error { return answer("%s", strings.Repeat(" ", 64<<20)) })
+	hostile("test-verbose", func(release.Decoding, string) error {
+		channel, piece := os.NewFile(role.First, "channel"), bytes.Repeat([]byte(" "), 1<<20)
+		for range 64 {
+			channel.Write(piece)
+		}
+		os.Exit(0)
+		return nil
+	})
 	hostile("test-other", func(release.Decoding, string) error { return answer("{}") })
 	hostile("test-liar", func(d release.Decoding, _ string) error { return claim(d) })
 	hostile("test-forger", func(d release.Decoding, dir string) error {
