@@ -260,7 +260,7 @@ type attempt struct {
 	at moment
 }
 
-// tryAll makes several attempts at once, as they sleep most of the time. A moment that did not come gets a second one.
+// tryAll makes several attempts at once, as they sleep most of the time. A moment that did not come gets two more.
 func (f *force) tryAll(ctx context.Context, tries []attempt) []error {
 	const atOnce = 6
 	results := make([]error, len(tries))
@@ -269,7 +269,8 @@ func (f *force) tryAll(ctx context.Context, tries []attempt) []error {
 	for range atOnce {
 		wg.Go(func() { // ends with next
 			for i := range next {
-				if results[i] = f.try(ctx, tries[i].plot, tries[i].at); errors.Is(results[i], errNotMet) {
+				results[i] = errNotMet
+				for n := 0; n < 3 && errors.Is(results[i], errNotMet); n++ {
 					results[i] = f.try(ctx, tries[i].plot, tries[i].at)
 				}
 			}

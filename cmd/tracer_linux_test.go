@@ -281,6 +281,7 @@ func (t *tracer) enter(tid int, th *thread) bool {
 	th.call, th.args, th.may = c, info.args, changing[c.name] || c.name == "openat" && info.args[2]&(unix.O_CREAT|unix.O_TRUNC) != 0
 	th.next.call = c.name
 	th.next.path, th.met = c.path(t.dir, tid, th.args)
+	th.met = th.met && !looksBack(tid, c, th.next.path, th.args)
 	if !th.met && c.message != nil && !c.receives {
 		th.frame(tid, "send ", -1)
 	}
@@ -289,6 +290,20 @@ func (t *tracer) enter(tid int, th *thread) bool {
 		t.offer(th, false, false)
 	}
 	return th.met || c.receives
+}
+
+// looksBack reports whether a call reads the history, as one that looks for the status: it comes in one run and not in another.
+func looksBack(tid int, c *shape, path string, args [6]uint64) bool {
+	switch {
+	case !strings.HasSuffix(path, "/history.jsonl"):
+		return false
+	case c.name == "openat":
+		return args[2]&unix.O_ACCMODE == unix.O_RDONLY
+	case len(c.fds) == 1:
+		fi, err := os.Lstat(fmt.Sprintf("/proc/%d/fd/%d", tid, int32(args[c.fds[0]])))
+		return err == nil && fi.Mode()&0o200 == 0 // open to be read only
+	}
+	return c.name == "newfstatat"
 }
 
 // leave is the moment after it.
