@@ -52,9 +52,10 @@ func (s *story) pids() (list []int) {
 		if err != nil {
 			continue
 		}
-		cwd, _ := os.Readlink(filepath.Join("/proc", e.Name(), "cwd"))
-		stat, _ := os.ReadFile(filepath.Join("/proc", e.Name(), "stat"))
-		if cwd == s.dir && pid != os.Getpid() && !strings.Contains(string(stat), ") Z ") {
+		if cwd, _ := os.Readlink(filepath.Join("/proc", e.Name(), "cwd")); cwd != s.dir || pid == os.Getpid() {
+			continue
+		}
+		if stat, _ := os.ReadFile(filepath.Join("/proc", e.Name(), "stat")); !strings.Contains(string(stat), ") Z ") {
 			list = append(list, pid)
 		}
 	}
