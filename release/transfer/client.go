@@ -126,11 +126,12 @@ func (c *Client) Get(ctx context.Context, u string, limit int64, cond Validators
 		return f, nil
 	case res.StatusCode != http.StatusOK:
 		return File{}, refusal(u, res)
-	case res.ContentLength > limit:
-		return File{}, fmt.Errorf("get %s: %d bytes, at most %d expected: %w", Redact(u), res.ContentLength, limit, ErrOversized)
 	}
 	if err := checkContent(u, res); err != nil {
-		return File{}, err
+		return File{}, err // before the length, which is another one then
+	}
+	if res.ContentLength > limit {
+		return File{}, fmt.Errorf("get %s: %d bytes, at most %d expected: %w", Redact(u), res.ContentLength, limit, ErrOversized)
 	}
 	f.Body, err = io.ReadAll(io.LimitReader(res.Body, limit+1))
 	switch {
