@@ -32,7 +32,7 @@ func (s *server) upgrade(query string) string {
 func (s *server) askUpgrade(query string) <-chan string {
 	verdict := make(chan string, 1)
 	go func() {
-		v, err := get(s.addr, "/upgrade"+query)
+		v, err := getWithin(3*time.Minute, s.addr, "/upgrade"+query) // as long as it takes to fill 5 GB
 		verdict <- v + errText(err)
 	}()
 	return verdict

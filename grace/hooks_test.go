@@ -22,6 +22,7 @@ func TestHooksOnce(t *testing.T) {
 	for _, addr := range addrs {
 		s.addr = addr
 		s.waitUp()
+		pidOf(t, addr) // an answer: a listener alone would accept before its server has its hooks
 	}
 	old := s.cmd.Process.Pid
 	fresh := s.restart()

@@ -211,10 +211,12 @@ func (s *server) waitEnd(within time.Duration) {
 }
 
 // get makes one request on a connection of its own and never retries.
-func get(addr, path string) (string, error) {
+func get(addr, path string) (string, error) { return getWithin(30*time.Second, addr, path) }
+
+func getWithin(patience time.Duration, addr, path string) (string, error) {
 	tr := &http.Transport{DisableKeepAlives: true}
 	defer tr.CloseIdleConnections()
-	res, err := (&http.Client{Transport: tr, Timeout: 30 * time.Second}).Get("http://" + addr + path)
+	res, err := (&http.Client{Transport: tr, Timeout: patience}).Get("http://" + addr + path)
 	if err != nil {
 		return "", err
 	}
