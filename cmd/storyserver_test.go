@@ -118,7 +118,7 @@ func (s *story) logged() string {
 
 func (s *story) startLoad(*testscript.TestScript, []string) error {
 	s.load = gracetest.Start(gracetest.Options{Addr: s.addr, Path: "/debug/sleep?ms=0", SlowPath: "/debug/sleep?ms=200",
-		KeepAlive: 2, New: 1, Slow: 1, Pause: 5 * time.Millisecond})
+		KeepAlive: 2, New: 1, Slow: 1, Pause: 15 * time.Millisecond})
 	return nil
 }
 
