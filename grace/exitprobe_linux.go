@@ -46,22 +46,27 @@ func (p exitProbe) exiting() bool {
 	if p.f == nil {
 		return false
 	}
-	first := p.first()
-	return first.dying && p.allDying(first.threads) && p.first().dying
+	first, reaped := p.first()
+	if reaped || !first.dying || !p.allDying(first.threads) {
+		return reaped
+	}
+	first, reaped = p.first()
+	return reaped || first.dying
 }
 
-func (p exitProbe) first() taskStat {
+// first reads the first thread. When the process was reaped, the others must not be looked for: their number may be that of another process.
+func (p exitProbe) first() (stat taskStat, reaped bool) {
 	var buf [1024]byte
 	n, err := p.f.ReadAt(buf[:], 0)
 	if n == 0 && err != nil {
-		return taskStat{dying: true} // reaped
+		return taskStat{}, true
 	}
-	return parseTaskStat(buf[:n])
+	return parseTaskStat(buf[:n]), false
 }
 
 func (p exitProbe) allDying(n int) bool {
 	tasks := fmt.Sprintf("%s/%d/task/", procfs, p.pid)
-	threads, _ := os.ReadDir(tasks) // none of a process that was reaped
+	threads, _ := os.ReadDir(tasks) // none of a process that has been reaped since
 	for _, thread := range threads {
 		stat, err := os.ReadFile(tasks + thread.Name() + "/stat")
 		if err == nil && !parseTaskStat(stat).dying {

@@ -55,6 +55,19 @@ func TestExitProbe(t *testing.T) {
 	}
 }
 
+// TestRecycledPid: nothing can be read of a process that was reaped. Whoever has its number by now, here this process, lives and does not count.
+func TestRecycledPid(t *testing.T) {
+	reaped, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := exitProbe{os.Getpid(), reaped}
+	defer p.close()
+	if !p.exiting() {
+		t.Error("a process that has the number of a dead one is taken for it")
+	}
+}
+
 // TestExecIsNoDeath reads a process that becomes another program again and again, from a thread that is not its first: until the kernel has
 // given that one the process's number, the first is a zombie.
 func TestExecIsNoDeath(t *testing.T) {
