@@ -41,7 +41,8 @@ func (p exitProbe) close() {
 }
 
 // exiting reports whether the process has begun to die. That its first thread dies is not enough: execve by another one ends all but the
-// caller, which then takes the number of the first. So that one is asked again after the others, and a list that lacks one is not believed.
+// caller, which then takes the number of the first. So every thread must be seen to die, one that is not there any more may be that caller,
+// and the first is asked again, since a list that began before execve took the numbers over may end after it.
 func (p exitProbe) exiting() bool {
 	if p.f == nil {
 		return false
@@ -64,16 +65,19 @@ func (p exitProbe) first() (stat taskStat, reaped bool) {
 	return parseTaskStat(buf[:n]), false
 }
 
+// allDying reports whether the process has n threads, and each is dying. None are counted of one that is being released.
 func (p exitProbe) allDying(n int) bool {
 	tasks := fmt.Sprintf("%s/%d/task/", procfs, p.pid)
-	threads, _ := os.ReadDir(tasks) // none of a process that has been reaped since
+	dying := map[string]bool{} // a list may name a thread twice, before and after execve took its number over
+	threads, _ := os.ReadDir(tasks)
 	for _, thread := range threads {
 		stat, err := os.ReadFile(tasks + thread.Name() + "/stat")
-		if err == nil && !parseTaskStat(stat).dying {
+		if err != nil || !parseTaskStat(stat).dying {
 			return false
 		}
+		dying[thread.Name()] = true
 	}
-	return len(threads) >= n
+	return n > 0 && len(dying) >= n
 }
 
 // taskStat is what one line of /proc/PID/stat, or /proc/PID/task/TID/stat, tells.

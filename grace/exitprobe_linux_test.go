@@ -68,6 +68,50 @@ func TestRecycledPid(t *testing.T) {
 	}
 }
 
+// TestThreadsOfTheDead: a first thread that is a zombie leaves the others to say whether the process dies. One that cannot be read, or that
+// the list lacks, may be the one that goes on.
+func TestThreadsOfTheDead(t *testing.T) {
+	defer func(dir string) { procfs = dir }(procfs)
+	const live, dying, gone = "(app) S 1 7 7 0 -1 64 0 0 0 0 0 0 0 0 20 0 2", "(app) S 1 7 7 0 -1 1028 0 0 0 0 0 0 0 0 20 0 2", ""
+	for _, c := range []struct {
+		name   string
+		count  string            // of threads, says the first
+		others map[string]string // than the first, in the list
+		want   bool
+	}{
+		{"the only one", "1", nil, true},
+		{"another dies", "2", map[string]string{"8": dying}, true},
+		{"another lives", "2", map[string]string{"8": live}, false},
+		{"another is gone", "2", map[string]string{"8": gone}, false},
+		{"another is not in the list", "2", nil, false},
+		{"it is being released", "0", nil, false},
+	} {
+		procfs = t.TempDir()
+		first := "7 (app) Z 1 7 7 0 -1 1028 0 0 0 0 0 0 0 0 20 0 " + c.count
+		write := func(dir, stat string) {
+			if err := os.MkdirAll(dir, 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if stat == gone {
+				return
+			}
+			if err := os.WriteFile(dir+"/stat", []byte(stat), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		write(procfs+"/7", first)
+		write(procfs+"/7/task/7", first)
+		for tid, stat := range c.others {
+			write(procfs+"/7/task/"+tid, stat)
+		}
+		p := newExitProbe(7)
+		if got := p.exiting(); got != c.want {
+			t.Errorf("%s: exiting %v, want %v", c.name, got, c.want)
+		}
+		p.close()
+	}
+}
+
 // TestExecIsNoDeath reads a process that becomes another program again and again, from a thread that is not its first: until the kernel has
 // given that one the process's number, the first is a zombie.
 func TestExecIsNoDeath(t *testing.T) {
