@@ -79,7 +79,7 @@ func TestVerdictOutlivesTheServer(t *testing.T) {
 func (s *story) supervised(t *testing.T, probation string) *client.Client {
 	t.Helper()
 	for _, err := range []error{s.keys(nil, nil), s.install(nil, []string{"1.0.0"}), s.drop(nil, []string{"2.0.0"}),
-		s.supervise(nil, []string{"--watch", "drop/app", "--minisign-key", "key.pub", "--interval", "-1s", "--probation", probation, "--health-interval", "100ms"})} {
+		s.supervise(nil, []string{"--watch", "drop/app", "--minisign-key", "key.pub", "--interval", "-1s", "--probation", probation})} {
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -26,7 +26,7 @@ func init() { programs["counter"] = counterProgram }
 func counterProgram() {
 	var hits atomic.Int64
 	p, err := grace.New(grace.Options{Logger: slog.New(slog.NewTextHandler(os.Stderr, nil)),
-		Probation: 300 * time.Millisecond, HealthInterval: 100 * time.Millisecond,
+		Probation: 300 * time.Millisecond,
 		OnEvent: func(e grace.Event) {
 			if e.Step == grace.StepDrained {
 				hits.Add(100)

@@ -79,7 +79,7 @@ func ledgerProgram() {
 	p, err := grace.New(grace.Options{Logger: slog.New(slog.NewTextHandler(os.Stderr, nil)),
 		StartTimeout: envDuration("GRACE_TEST_START", 20*time.Second), ReleaseTimeout: envDuration("GRACE_TEST_RELEASE", 10*time.Second),
 		Probation: envDuration("GRACE_TEST_PROBATION", 100*time.Millisecond), UpdateProbation: envDuration("GRACE_TEST_PROBATION", 100*time.Millisecond),
-		HealthInterval: 50 * time.Millisecond, DrainTimeout: 10 * time.Second,
+		DrainTimeout: 10 * time.Second,
 		Exclusive: true,
 		OnStandby: func(context.Context) error { return l.close() },
 		OnResume: func(context.Context) error {

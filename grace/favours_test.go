@@ -44,7 +44,6 @@ func cronProgram() {
 	p, err := grace.New(grace.Options{Logger: slog.New(slog.NewTextHandler(os.Stderr, nil)),
 		StartTimeout: 5 * time.Second, ReleaseTimeout: envDuration("GRACE_TEST_RELEASE", 5*time.Second),
 		Probation: envDuration("GRACE_TEST_PROBATION", 100*time.Millisecond), UpdateProbation: envDuration("GRACE_TEST_PROBATION", 100*time.Millisecond),
-		HealthInterval: 50 * time.Millisecond,
 		OnStandby: func(ctx context.Context) error {
 			switch os.Getenv("GRACE_TEST_STANDBY") {
 			case "fails":

@@ -26,7 +26,7 @@ func init() { programs["h2c"] = h2cProgram }
 func h2cProgram() {
 	p, err := grace.New(grace.Options{
 		Logger:    slog.New(slog.NewTextHandler(os.Stderr, nil)),
-		Probation: 300 * time.Millisecond, DrainTimeout: 5 * time.Second, HealthInterval: 100 * time.Millisecond,
+		Probation: 300 * time.Millisecond, DrainTimeout: 5 * time.Second,
 	})
 	if err != nil {
 		log.Fatal(err)

@@ -25,7 +25,7 @@ func init() { programs["leaver"] = leaverProgram }
 func leaverProgram() {
 	p, err := grace.New(grace.Options{
 		Logger:    slog.New(slog.NewTextHandler(os.Stderr, nil)),
-		Probation: 300 * time.Millisecond, HealthInterval: 100 * time.Millisecond,
+		Probation: 300 * time.Millisecond,
 	})
 	if err != nil {
 		log.Fatal(err)

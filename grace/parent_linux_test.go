@@ -169,7 +169,7 @@ func gradedProgram() {
 		}
 	}()
 	p, err := grace.New(grace.Options{StayParent: grace.StayParentOn, DrainTimeout: time.Minute,
-		Probation: 200 * time.Millisecond, HealthInterval: 50 * time.Millisecond,
+		Probation: 200 * time.Millisecond,
 		Logger: slog.New(slog.NewTextHandler(os.Stderr, nil))})
 	if err != nil {
 		log.Fatal(err)

@@ -34,7 +34,7 @@ func startWithPIDFile(t *testing.T, stale string, env ...string) *server {
 			t.Fatal(err)
 		}
 	}
-	s := startIn(t, dir, "supervised", append([]string{"GRACE_TEST_PIDFILE=run/server.pid"}, env...)...)
+	s := startIn(t, dir, "supervised", append([]string{"GRACE_TEST_PIDFILE=run/server.pid", "GRACE_TEST_PROBATION=1s"}, env...)...)
 	s.waitUp()
 	return s
 }
@@ -79,7 +79,7 @@ func TestPIDFile(t *testing.T) {
 		}
 		old = heir
 
-		s.behave("panic=10ms")
+		s.behave("panic=10ms") // long before its probation ends
 		s.signal(old, syscall.SIGHUP)
 		eventually(t, "the rollback", func() bool { return strings.Count(s.log(), "handover undone") > round && len(s.pids()) == 1 })
 		if got := s.named(); got != old {

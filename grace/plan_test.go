@@ -56,11 +56,10 @@ func planProgram() {
 		plan = plan[1:]
 	}
 	p, err := grace.New(grace.Options{
-		Logger:         slog.New(slog.NewTextHandler(os.Stderr, nil)),
-		Probation:      envDuration("GRACE_TEST_PROBATION", 300*time.Millisecond),
-		HealthInterval: 150 * time.Millisecond,
-		DrainTimeout:   10 * time.Second,
-		StayParent:     stayOf(os.Getenv("GRACE_TEST_STAY")),
+		Logger:       slog.New(slog.NewTextHandler(os.Stderr, nil)),
+		Probation:    envDuration("GRACE_TEST_PROBATION", 300*time.Millisecond),
+		DrainTimeout: 10 * time.Second,
+		StayParent:   stayOf(os.Getenv("GRACE_TEST_STAY")),
 	})
 	if err != nil {
 		log.Print(err)

@@ -86,7 +86,7 @@ func fullProgram() {
 		Probation:       envDuration("GRACE_TEST_PROBATION", 600*time.Millisecond),
 		UpdateProbation: envDuration("GRACE_TEST_PROBATION", 600*time.Millisecond),
 		DrainTimeout:    envDuration("GRACE_TEST_DRAIN", 10*time.Second),
-		HealthInterval:  envDuration("GRACE_TEST_HEALTH", 200*time.Millisecond),
+		HealthInterval:  envDuration("GRACE_TEST_HEALTH", 500*time.Millisecond),
 		MaxDraining:     envInt("GRACE_TEST_MAXDRAINING", 0),
 		OnDrain:         func(c net.Conn) { io.WriteString(c, "move on\n") },
 		OnEvent: func(e grace.Event) {
@@ -256,7 +256,7 @@ func fullProgram() {
 // echoProgram serves a protocol that is not HTTP.
 func echoProgram() {
 	var p *grace.Process
-	p, err := grace.New(grace.Options{Probation: 300 * time.Millisecond, HealthInterval: 100 * time.Millisecond,
+	p, err := grace.New(grace.Options{Probation: 300 * time.Millisecond,
 		Hangup: func(ctx context.Context) error {
 			err := p.Handover(ctx, p.InstallPath(), nil)
 			if err != nil {

@@ -28,7 +28,7 @@ func init() {
 func ticketsProgram(control bool) {
 	p, err := grace.New(grace.Options{
 		Logger:    slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug})),
-		Probation: 100 * time.Millisecond, DrainTimeout: 5 * time.Second, HealthInterval: 50 * time.Millisecond,
+		Probation: 100 * time.Millisecond, DrainTimeout: 5 * time.Second,
 	})
 	if err != nil {
 		log.Fatal(err)

@@ -48,7 +48,7 @@ func supervisedProgram() {
 		Probation:       envDuration("GRACE_TEST_PROBATION", 200*time.Millisecond),
 		UpdateProbation: envDuration("GRACE_TEST_PROBATION", 200*time.Millisecond),
 		DrainTimeout:    envDuration("GRACE_TEST_DRAIN", 10*time.Second),
-		HealthInterval:  100 * time.Millisecond,
+		HealthInterval:  500 * time.Millisecond,
 		PIDFile:         os.Getenv("GRACE_TEST_PIDFILE"),
 		Health: func(ctx context.Context) error {
 			for exists("health hangs") { // whatever the context says

@@ -144,7 +144,7 @@ func (s *socket) frame() (string, error) {
 func TestStreamsThroughAHandover(t *testing.T) {
 	l := newSelf(t)
 	up := upstream(t)
-	l.serve("--proxy", up.URL, "--hup-probation", "500ms", "--health-interval", "50ms", "--drain-timeout", "20s")
+	l.serve("--proxy", up.URL, "--hup-probation", "500ms", "--drain-timeout", "20s")
 
 	ws, err := dialSocket(l.addr)
 	if err != nil {
@@ -219,7 +219,7 @@ func TestUploadsThroughHandovers(t *testing.T) {
 	l := newSelf(t)
 	up := upstream(t)
 	access := filepath.Join(l.dir, "access.log")
-	l.serve("--proxy", up.URL, "--access-log", access, "--hup-probation", "300ms", "--health-interval", "50ms")
+	l.serve("--proxy", up.URL, "--access-log", access, "--hup-probation", "300ms")
 
 	body := bytes.Repeat([]byte("0123456789abcdef"), size/16)
 	want := fmt.Sprintf("%d %08x <nil>", len(body), crc32.ChecksumIEEE(body))
