@@ -56,12 +56,12 @@ func TestReplacedWaitsForThePackageManager(t *testing.T) {
 		t.Fatalf("lock: %q, %v", said, err)
 	}
 	b.put("another")
-	if b.due() {
+	if b.due(false) {
 		t.Error("due while the package manager is at work")
 	}
 	input.Close()
 	manager.Wait()
-	if !b.due() {
+	if !b.due(true) {
 		t.Error("not due when it has done")
 	}
 }
