@@ -80,8 +80,8 @@ func ledgerProgram() {
 		StartTimeout: envDuration("GRACE_TEST_START", 20*time.Second), ReleaseTimeout: envDuration("GRACE_TEST_RELEASE", 10*time.Second),
 		Probation: envDuration("GRACE_TEST_PROBATION", 100*time.Millisecond), UpdateProbation: envDuration("GRACE_TEST_PROBATION", 100*time.Millisecond),
 		DrainTimeout: 10 * time.Second,
-		Exclusive: true,
-		OnStandby: func(context.Context) error { return l.close() },
+		Exclusive:    true,
+		OnStandby:    func(context.Context) error { return l.close() },
 		OnResume: func(context.Context) error {
 			if os.Getenv("GRACE_TEST_RESUME") == "fails" {
 				return errors.New("the disk is gone")

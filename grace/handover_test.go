@@ -321,7 +321,7 @@ func TestBusy(t *testing.T) {
 // TestHangups: of many HUPs during a handover one is kept, and runs after the commit in whoever serves then.
 func TestHangups(t *testing.T) {
 	t.Parallel()
-	s := start(t, "full", "GRACE_TEST_PROBATION=500ms")
+	s := start(t, "full", "GRACE_TEST_PROBATION=2s")
 	s.waitUp()
 	old := s.cmd.Process.Pid
 	s.signal(old, syscall.SIGHUP)

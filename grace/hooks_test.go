@@ -64,7 +64,7 @@ func inOrder(t *testing.T, text string, want ...string) {
 func TestStopDuringProbationRunsHooks(t *testing.T) {
 	t.Parallel()
 	addr := freePort(t)
-	s := startSeed(t, []string{"tcp " + addr + " plain"})
+	s := startSeed(t, []string{"tcp " + addr + " plain"}, "GRACE_TEST_PROBATION=10s")
 	s.addr = addr
 	s.waitUp()
 	old := s.cmd.Process.Pid
@@ -111,7 +111,7 @@ func TestHangingHooks(t *testing.T) {
 	t.Run("before a commit", func(t *testing.T) { // the service was asked to stop, whoever is it when the hook has had its time
 		t.Parallel()
 		addr := freePort(t)
-		s := startSeed(t, []string{"tcp " + addr + " plain"}, "GRACE_TEST_HANG="+strconv.Itoa(grace.PreSignal))
+		s := startSeed(t, []string{"tcp " + addr + " plain"}, "GRACE_TEST_PROBATION=2s", "GRACE_TEST_HANG="+strconv.Itoa(grace.PreSignal)) // less than the hook's time
 		s.addr = addr
 		s.waitUp()
 		old := s.cmd.Process.Pid

@@ -170,7 +170,7 @@ func gradedProgram() {
 	}()
 	p, err := grace.New(grace.Options{StayParent: grace.StayParentOn, DrainTimeout: time.Minute,
 		Probation: 200 * time.Millisecond,
-		Logger: slog.New(slog.NewTextHandler(os.Stderr, nil))})
+		Logger:    slog.New(slog.NewTextHandler(os.Stderr, nil))})
 	if err != nil {
 		log.Fatal(err)
 	}

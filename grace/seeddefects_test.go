@@ -57,7 +57,7 @@ func seedProgram() {
 	if b, _ := os.ReadFile("behaviour"); role.Current() == role.Successor && string(b) == "exit" {
 		os.Exit(3)
 	}
-	grace.DefaultProbation = 300 * time.Millisecond
+	grace.DefaultProbation = envDuration("GRACE_TEST_PROBATION", 300*time.Millisecond)
 	grace.DefaultTimeout = 5 * time.Second
 	note := func(what string) func() { return func() { log.Println("hook", what, os.Getpid()) } }
 	shared := note("shared")
