@@ -90,10 +90,10 @@ func (k kit) offer(s *site, version string) error {
 	return nil
 }
 
-// serveArgs are those of every server here. It updates when it is asked.
+// serveArgs are those of every server here. It updates when it is asked. The second look at health comes before the end of probation, each time.
 func (s *site) serveArgs() []string {
 	return []string{"serve", "--listen", s.addr, "--dir", "www", "--debug-sleep", "--log-format", "text", "--watch", "drop/app", "--minisign-key", "key.pub",
-		"--interval", "-1s", "--probation", "300ms", "--drain-timeout", "1s"}
+		"--interval", "-1s", "--probation", "300ms", "--health-interval", "200ms", "--drain-timeout", "1s"}
 }
 
 // trace starts a program under a tracer, with the log in the file log.
