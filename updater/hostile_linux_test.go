@@ -202,6 +202,7 @@ func TestHostilePayload(t *testing.T) {
 				t.Error("installed all the same")
 			}
 			b.wantTidy()
+			stageTimeout = time.Minute
 			good := candidate(t, "9.9.3-good")
 			b.source.offer("9.9.3-good", good)
 			if _, err := b.Upgrade(t.Context(), Request{}); err != nil || b.installed() != string(good) {
