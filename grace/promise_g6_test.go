@@ -30,8 +30,8 @@ const (
 // with many connections, where single ratios between 0.4 and 6 are seen on machines with other work. The load is far
 // below what the machine can do; half of the requests come on connections of their own. The control holds the gate shut for 100 ms.
 //
-// Without MOULT_PROMISES=full other tests run beside it, and both p99 are mostly noise. A stall that the handover makes is there each time,
-// though, as in the control, and noise is not: so one run has to be without.
+// Without MOULT_PROMISES=full, on a machine with other work, a p99 of a few hundred requests is mostly noise: then the upgrade must add less than
+// half of what the control adds.
 func TestPromiseG6(t *testing.T) {
 	const shut = 100 * time.Millisecond
 	full := promised(1) == 1
@@ -47,44 +47,35 @@ func TestPromiseG6(t *testing.T) {
 		{"control with the gate held shut", 50, shut, 3, 2},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			upgrades := 4
 			if !full {
 				t.Parallel()
-				least := leastStall(t, c.runs, max(promised(c.idle), 50), c.shut, shut*3/4)
-				if stalled := least >= shut*3/4; stalled != (c.shut != 0) {
-					t.Errorf("the p99 near an upgrade is at least %s; the gate was held shut for %s", least, c.shut)
-				}
-				return
+				c.runs, c.idle, upgrades = 5, max(promised(c.idle), 50), 1
 			}
 			var ratios []float64
+			var added []time.Duration
 			for range c.runs {
-				near, far := stallRun(t, c.idle, c.shut, 4)
+				near, far := stallRun(t, c.idle, c.shut, upgrades)
 				n, f := quantile(near, 0.99), quantile(far, 0.99)
-				ratios = append(ratios, float64(n)/float64(f))
+				ratios, added = append(ratios, float64(n)/float64(f)), append(added, n-f)
 				t.Logf("near: p50 %s, p99 %s of %d; far: p50 %s, p99 %s of %d", quantile(near, 0.5), n, len(near), quantile(far, 0.5), f, len(far))
 			}
 			slices.Sort(ratios)
-			ratio := ratios[len(ratios)/2]
+			slices.Sort(added)
+			ratio, more := ratios[len(ratios)/2], added[len(added)/2]
 			t.Logf("near p99 over far p99: %.2f", ratios)
-			switch stalled := ratio > c.bound; {
+			stalled := ratio > c.bound
+			if !full {
+				stalled = more > shut/2
+			}
+			switch {
 			case stalled && c.shut == 0:
-				t.Errorf("the p99 near an upgrade is %.2f times that far from any", ratio)
+				t.Errorf("the p99 near an upgrade is %.2f times that far from any: %s more", ratio, more)
 			case !stalled && c.shut != 0:
-				t.Errorf("the control's p99 near an upgrade is %.2f times that far from any: the load does not see a stall", ratio)
+				t.Errorf("the control's p99 near an upgrade is %.2f times that far from any, %s more: the load does not see a stall", ratio, more)
 			}
 		})
 	}
-}
-
-// leastStall returns the least p99 near an upgrade of so many runs. The first below enough is the last.
-func leastStall(t *testing.T, runs, idle int, shut, enough time.Duration) time.Duration {
-	least := time.Hour
-	for ; runs > 0 && least >= enough; runs-- {
-		near, far := stallRun(t, idle, shut, 1)
-		n := quantile(near, 0.99)
-		t.Logf("near: p50 %s, p99 %s of %d; far: p99 %s", quantile(near, 0.5), n, len(near), quantile(far, 0.99))
-		least = min(least, n)
-	}
-	return least
 }
 
 // stallRun starts a server with idle connections, and returns the latencies near its upgrades and far from them, sorted.
