@@ -163,9 +163,9 @@ func TestReplacedWaitsForTheWriter(t *testing.T) {
 		}
 		wrote := time.Now()
 		select {
-		case <-done:
-			if rested := time.Since(wrote); rested < b.rest { // or we were the slow ones
-				t.Fatalf("due %s after it was written", rested)
+		case err := <-done:
+			if rested := time.Since(wrote); rested < b.rest || err != nil { // or we were the slow ones
+				t.Fatalf("due %s after it was written: %v", rested, err)
 			}
 			return
 		case <-time.After(10 * time.Millisecond): // the writer's pace
