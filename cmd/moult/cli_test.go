@@ -14,7 +14,7 @@ import (
 func moult(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	var out, errs bytes.Buffer
-	code = run(t.Context(), args, &out, &errs)
+	code = run(t.Context(), append([]string{}, args...), &out, &errs) // none is not nil, which would be those of the test
 	return code, out.String(), errs.String()
 }
 
