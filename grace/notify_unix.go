@@ -3,11 +3,12 @@
 package grace
 
 import (
+	"cmp"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"strconv"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -47,23 +48,25 @@ func watchdogInterval(successor bool) time.Duration {
 // A notifySocket is the address of a datagram socket that a service manager reads.
 type notifySocket string
 
+// send waits for no fork that is on its way, which a busy machine may hold up for longer than the watchdog's interval: on Linux, net makes its
+// sockets without syscall.ForkLock.
 func (s notifySocket) send(text string, rights []byte) error {
-	syscall.ForkLock.RLock() // no child of the program's own may get it
-	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM, 0)
-	if err == nil {
-		unix.CloseOnExec(fd)
-	}
-	syscall.ForkLock.RUnlock()
+	conn, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: string(s), Net: "unixgram"})
 	if err != nil {
 		return fmt.Errorf("notify the service manager: %w", err)
 	}
-	defer unix.Close(fd)
-	// A manager whose queue is full must not hold us up for ever.
-	limit := unix.NsecToTimeval(barrierTimeout.Nanoseconds())
-	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &limit); err != nil {
+	defer conn.Close()
+	conn.SetWriteDeadline(time.Now().Add(barrierTimeout)) // a manager whose queue is full must not hold us up for ever
+	raw, err := conn.SyscallConn()                        // WriteMsgUnix refuses a datagram socket that is connected
+	if err != nil {
 		return fmt.Errorf("notify the service manager: %w", err)
 	}
-	if err := unix.Sendmsg(fd, []byte(text), rights, &unix.SockaddrUnix{Name: string(s)}, 0); err != nil {
+	var sent error
+	err = raw.Write(func(fd uintptr) bool {
+		sent = unix.Sendmsg(int(fd), []byte(text), rights, nil, 0)
+		return sent != unix.EAGAIN
+	})
+	if err := cmp.Or(err, sent); err != nil {
 		return fmt.Errorf("notify the service manager: %w", err)
 	}
 	return nil
