@@ -321,7 +321,7 @@ func (m *userManager) slowRequest(addr string, seconds int) <-chan error {
 func TestShippedUnit(t *testing.T) {
 	t.Parallel()
 	m := startUserManager(t)
-	addr := m.start(shippedUnit(t), "supervised", "WatchdogSec=1", "Environment=GRACE_TEST_PROBATION=2s")
+	addr := m.start(shippedUnit(t), "supervised", "WatchdogSec=3", "Environment=GRACE_TEST_PROBATION=2s")
 	for range 2 {
 		m.upgrade(addr, func(int) { m.systemctl("reload", "hello") })
 	}
@@ -340,7 +340,7 @@ func TestShippedUnit(t *testing.T) {
 	if after := m.settled(addr); after != pid {
 		t.Errorf("the main process is %d after a rollback, want %d", after, pid)
 	}
-	time.Sleep(2 * time.Second) // twice the watchdog's interval
+	time.Sleep(6 * time.Second) // twice the watchdog's interval
 	if n := m.show("NRestarts"); n != "0" {
 		t.Errorf("%s restarts", n)
 	}
