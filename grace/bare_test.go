@@ -83,11 +83,11 @@ func bareSpawn(ln net.Listener, env ...string) (*exec.Cmd, error) {
 	return cmd, nil
 }
 
-// hup waits for one.
-func hup() {
+// hangups must be asked for before anybody is told that the program is ready: a HUP that came earlier would kill it.
+func hangups() <-chan os.Signal {
 	c := make(chan os.Signal, 1)
 	signal.Notify(c, syscall.SIGHUP)
-	<-c
+	return c
 }
 
 func fatal(err error) {

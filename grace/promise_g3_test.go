@@ -21,6 +21,7 @@ func init() { programs["https-shutdown"] = httpsShutdownProgram }
 
 // httpsShutdownProgram is the control: it hands over as every Go peer does, over TLS.
 func httpsShutdownProgram() {
+	hup := hangups()
 	ln, err := bareListen()
 	if err != nil {
 		fatal(err)
@@ -35,7 +36,7 @@ func httpsShutdownProgram() {
 	}()
 	bareSayReady()
 	os.WriteFile("addr", []byte(ln.Addr().String()), 0o600)
-	hup()
+	<-hup
 	if _, err := bareSpawn(ln); err != nil {
 		fatal(err)
 	}

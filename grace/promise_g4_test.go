@@ -81,6 +81,7 @@ func TestPromiseG4Control(t *testing.T) {
 
 // rebindProgram is the control: each generation binds a socket of its own.
 func rebindProgram() {
+	hup := hangups()
 	address := "127.0.0.1:0"
 	if b, err := os.ReadFile("addr"); err == nil {
 		address = string(b)
@@ -95,7 +96,7 @@ func rebindProgram() {
 	go http.Serve(ln, http.HandlerFunc(hello))
 	bareSayReady()
 	os.WriteFile("addr", []byte(ln.Addr().String()), 0o600)
-	hup()
+	<-hup
 	if _, err := bareSpawn(nil); err != nil {
 		fatal(err)
 	}

@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
-	"os/signal"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -93,6 +92,7 @@ func underLoad(t *testing.T, s *server, o gracetest.Options, upgrades, atLeast i
 
 // shutdownProgram is the control: fork-exec with the inherited socket, then http.Server.Shutdown.
 func shutdownProgram() {
+	hup := hangups()
 	var ln net.Listener
 	var err error
 	ready := os.Getenv("GRACE_TEST_READY") != ""
@@ -114,8 +114,6 @@ func shutdownProgram() {
 		os.NewFile(4, "ready").Close()
 	}
 	os.WriteFile("addr", []byte(ln.Addr().String()), 0o600)
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP)
 	<-hup
 	raw, err := ln.(*net.TCPListener).SyscallConn() // File would put the listener into blocking mode, and Shutdown would hang
 	if err != nil {
