@@ -315,8 +315,8 @@ func TestMetricsOfARealServer(t *testing.T) {
 	held.Close()
 	var drained scrape
 	m.eventually("the end of the predecessor", func() bool {
-		drained = m.scrape()
-		return drained.value("upgrade_phase_duration_seconds", "drain") == 1
+		drained = m.scrape() // its last figures come just before its end, and by another way
+		return drained.value("upgrade_phase_duration_seconds", "drain") == 1 && drained.value("draining_generations") == 0
 	})
 	drained.wants("when it has drained", map[string]float64{
 		"draining_generations": 0, "draining_connections": 0, "draining_since_timestamp_seconds": -1, "upgrade_phase_duration_seconds probation": 1,
