@@ -260,7 +260,8 @@ func TestMetricsOfARealServer(t *testing.T) {
 	defer func() { stop() }()
 	kept := &http.Client{Transport: &http.Transport{}} // as Prometheus has it: one connection, which moves
 	cl := client.New(m.admin)
-	first := m.scrapeBy(kept)
+	var first scrape // the socket is there a little before the updates begin
+	m.eventually("the updates", func() bool { first = m.scrapeBy(kept); return first.value("updates_on") == 1 })
 	first.wants("at first", map[string]float64{
 		"generation": 1, "ready": 1, "probation": 0, "draining_generations": 0, "draining_connections": 0, "draining_since_timestamp_seconds": -1,
 		"updates_on": 1, "update_available": 0, "update_held": 0, "quarantined_builds": 0, "feed_last_success_timestamp_seconds": -1,
