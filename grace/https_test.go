@@ -383,8 +383,8 @@ func TestSlowClientGetsItsLastAnswer(t *testing.T) {
 		if kind == 0 {
 			got += len(payload)
 			ended = flags&1 != 0
-			writeFrame(conn, 8, 0, 0, []byte{0, 0, 0x10, 0}) // WINDOW_UPDATE
-			time.Sleep(time.Until(began.Add(pace * time.Duration(got) / size)))
+			writeFrame(conn, 8, 0, 0, []byte{0, 0, 0x10, 0})                    // WINDOW_UPDATE
+			time.Sleep(time.Until(began.Add(pace * time.Duration(got) / size))) // what makes the client slow
 		}
 	}
 	conn.Close()

@@ -340,7 +340,12 @@ func TestShippedUnit(t *testing.T) {
 	if after := m.settled(addr); after != pid {
 		t.Errorf("the main process is %d after a rollback, want %d", after, pid)
 	}
-	time.Sleep(6 * time.Second) // twice the watchdog's interval
+	pinged := func() (at int64) { // in µs
+		fmt.Sscan(m.show("WatchdogTimestampMonotonic"), &at)
+		return at
+	}
+	began := pinged()
+	eventually(t, "pings for twice the watchdog's interval", func() bool { return began > 0 && pinged() >= began+(6*time.Second).Microseconds() })
 	if n := m.show("NRestarts"); n != "0" {
 		t.Errorf("%s restarts", n)
 	}
