@@ -144,12 +144,15 @@ func (u *Updater) newAttempt(t *trial, kind string, by *Asker) error {
 
 // hindrance is what an attempt would fail for whatever it is to bring. The caller holds u.mu.
 func (u *Updater) hindrance() error {
-	for _, look := range []func() error{u.stillInstalled, u.inPlace, u.mayReplace} {
-		if err := look(); err != nil {
+	if u.held { // until then another process may commit; what stands there is looked at when the lock is taken
+		if err := u.stillInstalled(); err != nil {
 			return err
 		}
 	}
-	return nil
+	if err := u.inPlace(); err != nil {
+		return err
+	}
+	return u.mayReplace()
 }
 
 func (u *Updater) stillInstalled() error {

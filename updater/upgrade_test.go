@@ -248,6 +248,43 @@ func TestReplacedBySomeoneElse(t *testing.T) {
 	wantError(t, err, Failed, "replaced-by-someone-else")
 }
 
+// TestReplacedByThePredecessor: the successor is open before its predecessor commits and gets the lock after it. Whoever asks in between hears of no
+// obstacle: what stands at the install path is looked at when the lock is taken, and counts from then on.
+func TestReplacedByThePredecessor(t *testing.T) {
+	b, successor := newBench(t, nil), (*Updater)(nil)
+	b.open(func(o *Options) {
+		o.Handover = handoverFunc(func(_ context.Context, _ string, commit func() error) error {
+			o := b.o
+			o.Version, o.Handover = "9.9.2-good", nil
+			var err error
+			if successor, err = New(o); err != nil {
+				t.Fatal(err)
+			}
+			return commit()
+		})
+	})
+	b.lock()
+	b.source.offer("9.9.2-good", candidate(t, "9.9.2-good"))
+	if _, err := b.Upgrade(t.Context(), Request{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Unlock(); err != nil {
+		t.Fatal(err)
+	}
+	b.Updater = successor
+	if o := b.status().Obstacle; o != nil {
+		t.Errorf("without the lock: %+v", o)
+	}
+	b.lock()
+	if o := b.status().Obstacle; o != nil {
+		t.Errorf("with it: %+v", o)
+	}
+	b.put("the package manager's")
+	if o := b.status().Obstacle; o == nil || o.Reason != "replaced-by-someone-else" {
+		t.Errorf("replaced under the lock: %+v", o)
+	}
+}
+
 // TestReplaceFirstLeavesWhatSomeoneElseHasPut: what is put back on failure goes over our own file only.
 func TestReplaceFirstLeavesWhatSomeoneElseHasPut(t *testing.T) {
 	const theirs = "the package manager's"
