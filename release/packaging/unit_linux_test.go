@@ -331,9 +331,14 @@ func TestUnitUpdates(t *testing.T) {
 			t.Errorf("the third version has no %q", line)
 		}
 	}
+	before := m.status().PID
 	if out, err := m.systemctl("reload", "hello"); err != nil {
 		t.Error(out, err)
 	}
+	eventually(t, "another process", func() bool { // kill(1) does not wait for the handover
+		pid := m.status().PID
+		return pid != 0 && pid != before
+	})
 	m.serves("3.0.0")
 	if out, code := m.hello("rollback", "--yes"); code != 0 {
 		t.Errorf("rollback: %d %s", code, out)
