@@ -67,9 +67,12 @@ func (k kit) site(dir string, like *site) (*site, error) {
 		copyFile(filepath.Join(k.dir, "app-1.0.0"), filepath.Join(dir, "opt", "app"), nil), k.offer(s, "2.0.0"))
 }
 
-// copyTo copies a site where nobody lives any more, with what its server had written down of its place.
+// copyTo copies a site where nobody lives any more, with what its server had written down of its place, but without its log: the next server has one of its own.
 func (s *site) copyTo(dir string) error {
 	if err := exec.Command("cp", "-a", s.dir+"/.", dir).Run(); err != nil {
+		return err
+	}
+	if err := os.Remove(filepath.Join(dir, s.served.log)); err != nil {
 		return err
 	}
 	files, err := filepath.Glob(filepath.Join(dir, "opt", ".app.d", "instances", "*", "instance.json"))
