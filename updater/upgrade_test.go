@@ -254,10 +254,10 @@ func TestReplacedByThePredecessor(t *testing.T) {
 	b, successor := newBench(t, nil), (*Updater)(nil)
 	b.open(func(o *Options) {
 		o.Handover = handoverFunc(func(_ context.Context, _ string, commit func() error) error {
-			o := b.o
-			o.Version, o.Handover = "9.9.2-good", nil
+			its := b.o
+			its.Version, its.Handover = "9.9.2-good", nil
 			var err error
-			if successor, err = New(o); err != nil {
+			if successor, err = New(its); err != nil {
 				t.Fatal(err)
 			}
 			return commit()
